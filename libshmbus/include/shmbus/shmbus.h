@@ -1,0 +1,1040 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmbus: messages between the processes of one Linux host through shared memory.
+ *
+ * Caveats first:
+ *  - A required consumer that stops reading stops its producer: that is what "required" means.
+ *  - A pointer from a message is good until the consumer moves on (next call of poll or next, or
+ *    the end of the callback). Use shmbus_consumer_retain() to keep a message longer.
+ *  - A producer or consumer object belongs to one thread at a time and to the process that opened
+ *    it: after fork() the child's calls are refused with -ECHILD.
+ *  - Members of the group that may consume can stop a bus, and never change a published byte.
+ *
+ * Conventions. An int result is 0 or a count, or a negative errno out of the set that the
+ * function's comment lists; shmbus_error_text() then says what exactly, for the calling thread.
+ * Out-parameters are named out_... and are written only on success. Options structs begin with
+ * their own size; zero in a field means its default; a struct longer than this library knows whose
+ * unknown tail is not all zero is -E2BIG. The library never logs, never exits, leaves errno alone.
+ * Times are int64_t nanoseconds: 0 does not wait, SHMBUS_FOREVER waits without limit.
+ *
+ * Every function's comment has the same fields: Returns, Errors, Ownership, Threads, Blocks. The
+ * manual pages are made from them.
+ */
+#ifndef SHMBUS_SHMBUS_H
+#define SHMBUS_SHMBUS_H
+
+#include <stddef.h>
+#include <stdint.h>
+
+#ifdef __cplusplus
+extern "C" {
+#endif
+
+#define SHMBUS_VERSION_MAJOR 0
+#define SHMBUS_VERSION_MINOR 1
+#define SHMBUS_VERSION_PATCH 0
+
+#define SHMBUS_API __attribute__((visibility("default")))
+
+/* Limits of every bus. */
+#define SHMBUS_NAME_MAX           64               /* characters of a bus's or a consumer's name */
+#define SHMBUS_CLASSES_MAX        8                /* size classes of a pool */
+#define SHMBUS_CONSUMERS_MAX      1024             /* entries for consumers */
+#define SHMBUS_CAPACITY_MIN       16               /* slots */
+#define SHMBUS_CAPACITY_MAX       16777216         /* slots */
+#define SHMBUS_SLOT_BYTES_MIN     32               /* bytes, 16 of them header */
+#define SHMBUS_SLOT_BYTES_MAX     4096             /* bytes */
+#define SHMBUS_SLAB_BYTES_MAX     1073741824       /* bytes */
+#define SHMBUS_SLABS_MAX          268435456        /* slabs of one class */
+#define SHMBUS_FIRST_SEQUENCE_MAX (UINT64_MAX / 2) /* greatest first sequence */
+#define SHMBUS_NODES_MAX          64               /* NUMA nodes that a report has room for */
+
+#define SHMBUS_FOREVER (-1) /* a timeout without limit */
+
+/* Flags of a message. The low byte is the publisher's; the rest is the library's. */
+#define SHMBUS_MESSAGE_USER_FLAGS 0x00ffu
+#define SHMBUS_MESSAGE_POOLED     0x0100u /* the payload is in a slab */
+
+struct shmbus_producer;
+struct shmbus_consumer;
+struct shmbus_snapshot;
+
+/* ---------------------------------------------------------------------------------------------
+ * Errors
+ * ------------------------------------------------------------------------------------------- */
+
+/**
+ * Names the version of the library that is running.
+ *
+ * Returns: a constant string, "MAJOR.MINOR.PATCH".
+ * Errors: none.
+ * Ownership: the library's; never free it.
+ * Threads: any.
+ * Blocks: never; allocates nothing.
+ */
+SHMBUS_API const char *shmbus_version(void);
+
+/**
+ * Says in a few words what an error code of this library means.
+ *
+ * @param error  a negative errno as a call returned it, or the positive one.
+ *
+ * Returns: a constant string; "unknown error" for a code that this library never returns.
+ * Errors: none.
+ * Ownership: the library's; never free it.
+ * Threads: any.
+ * Blocks: never; allocates nothing.
+ */
+SHMBUS_API const char *shmbus_strerror(int error);
+
+/**
+ * Says what exactly was wrong with the calling thread's last call that failed: the thing, both
+ * sides of a mismatch, and what to do where that is known.
+ *
+ * Returns: a string of at most 511 characters, empty if no call of this thread failed yet.
+ * Errors: none.
+ * Ownership: the library's, one for each thread; good until that thread's next failing call.
+ * Threads: any.
+ * Blocks: never; allocates nothing.
+ */
+SHMBUS_API const char *shmbus_error_text(void);
+
+/* ---------------------------------------------------------------------------------------------
+ * A bus
+ * ------------------------------------------------------------------------------------------- */
+
+/* Where the pages of feed and control are to be. */
+enum shmbus_numa {
+    SHMBUS_NUMA_NONE = 0,       /* wherever the kernel puts them */
+    SHMBUS_NUMA_LOCAL = 1,      /* the creating thread's node; no error without NUMA support */
+    SHMBUS_NUMA_INTERLEAVE = 2, /* page by page over all nodes */
+    SHMBUS_NUMA_NODE = 3,       /* the node that numa_node names */
+};
+
+/* How large the pages of feed are to be. */
+enum shmbus_pages {
+    SHMBUS_PAGES_BASE = 0,    /* the machine's base page, 4 KiB on x86 */
+    SHMBUS_PAGES_THP = 1,     /* transparent huge pages where the kernel gives them */
+    SHMBUS_PAGES_HUGETLB = 2, /* from the huge page pool, through a hugetlbfs folder */
+};
+
+/* One size class of the pool. */
+struct shmbus_pool_class {
+    uint64_t slab_bytes; /* 64 to SHMBUS_SLAB_BYTES_MAX; rounded up to 64, from 4 KiB up to 4 KiB */
+    uint64_t slab_count; /* 1 to SHMBUS_SLABS_MAX */
+};
+
+/* Flags of a bus and of one mapping of it. */
+#define SHMBUS_BUS_TIMESTAMPS 0x1u   /* each message carries its publish time */
+#define SHMBUS_BUS_NO_POOL    0x2u   /* no pool at all; class_count must be 0 */
+#define SHMBUS_BUS_SCRUB      0x4u   /* zero each slab as it comes back to the free list */
+#define SHMBUS_MAP_PREFAULT   0x100u /* fill this mapping's page tables at open */
+#define SHMBUS_MAP_LOCK       0x200u /* mlock this mapping */
+
+/* The geometry of a bus: what it is made with, and what it must have to be taken over. */
+struct shmbus_bus_options {
+    size_t struct_bytes;    /* sizeof(struct shmbus_bus_options) */
+    const char *folder;     /* NULL: $SHMBUS_DIR, and without that /dev/shm */
+    uint64_t capacity;      /* slots, a power of two; 0: 65,536 */
+    uint32_t slot_bytes;    /* bytes, a power of two; 0: 64 */
+    uint32_t max_consumers; /* entries; 0: 64 */
+    uint32_t class_count;   /* classes in use; 0: 1024:4096, 16384:512, 262144:16 */
+    uint32_t flags;         /* SHMBUS_BUS_... and SHMBUS_MAP_... */
+    struct shmbus_pool_class classes[SHMBUS_CLASSES_MAX]; /* rising slab_bytes */
+    uint32_t mode;              /* permission bits: r may observe, w may consume; 0: 0600 */
+    uint32_t numa;              /* enum shmbus_numa */
+    uint32_t numa_node;         /* with SHMBUS_NUMA_NODE */
+    uint32_t pages;             /* enum shmbus_pages */
+    const char *group;          /* name or number; NULL: the creator's */
+    const char *hugetlb_folder; /* a hugetlbfs folder; NULL: the first one mounted */
+    uint64_t first_sequence;    /* of the first message; at most SHMBUS_FIRST_SEQUENCE_MAX */
+};
+
+/**
+ * Removes a bus by name. Those that are attached keep what they have mapped.
+ *
+ * @param name    the bus's name: 1 to SHMBUS_NAME_MAX of [A-Za-z0-9._-], no leading dot.
+ * @param folder  where the bus lives; NULL: $SHMBUS_DIR, and without that /dev/shm.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL bad name; -ENOENT no such bus; -EBUSY a living producer owns it; -EACCES or
+ *         -EPERM not allowed; -EMFILE, -ENFILE no descriptor; -EIO the file system failed.
+ * Ownership: none.
+ * Threads: any.
+ * Blocks: not beyond file system calls.
+ */
+SHMBUS_API int shmbus_unlink(const char *name, const char *folder);
+
+/* ---------------------------------------------------------------------------------------------
+ * Producer
+ * ------------------------------------------------------------------------------------------- */
+
+/* How a producer behaves. */
+struct shmbus_producer_options {
+    size_t struct_bytes;     /* sizeof(struct shmbus_producer_options) */
+    int64_t full_timeout_ns; /* how long a full ring or pool is waited for; 0: fail at once */
+    /* Called, in the producer's own thread, each time that a class has no slab left. Must not call
+     * into the same producer. NULL: nobody. */
+    void (*on_exhausted)(void *context, uint32_t class_index, uint64_t exhausted);
+    void *context; /* handed to on_exhausted */
+};
+
+/* A place lent for one message. */
+struct shmbus_claim {
+    void *data;        /* where the payload goes: 8-byte aligned; a slab is 64-byte aligned */
+    uint64_t sequence; /* that the message will have */
+    uint64_t handle;   /* of the slab, or 0 for a payload in the slot */
+    uint32_t length;   /* bytes asked for; may be lowered before commit */
+    uint32_t room;     /* bytes that there are */
+};
+
+/* One message of a batch to be copied in. */
+struct shmbus_outgoing {
+    const void *data; /* payload; may be NULL when length is 0 */
+    uint32_t length;  /* bytes */
+    uint16_t type;    /* any number: the bus's users agree on it */
+    uint16_t flags;   /* within SHMBUS_MESSAGE_USER_FLAGS */
+};
+
+/* A slab acquired by hand. */
+struct shmbus_slab {
+    void *data;      /* its first byte, 64-byte aligned (page aligned from 4 KiB up) */
+    uint64_t handle; /* what to publish and to release */
+    uint64_t bytes;  /* its size */
+};
+
+/* The counts of one size class. */
+struct shmbus_pool_stats {
+    uint64_t slab_bytes; /* bytes of a slab */
+    uint64_t slab_count; /* slabs of the class */
+    uint64_t acquired;   /* slabs ever taken from the free list */
+    uint64_t released;   /* slabs ever put back */
+    uint64_t in_use;     /* acquired - released */
+    uint64_t held;       /* of those in use, kept by some consumer's hold */
+    uint64_t high_water; /* the most that were ever in use */
+    uint64_t exhausted;  /* times that no slab was left */
+};
+
+/* Where a mapping's pages are, as the kernel has them. */
+struct shmbus_placement {
+    uint64_t
+        page_bytes; /* the size of feed's pages as they are: the largest that feed has any of */
+    uint64_t huge_bytes; /* how much of feed is in pages larger than the base page */
+    uint32_t numa_known; /* 1 if the kernel answered where the pages are, else 0 */
+    uint32_t node_count; /* used length of pages_by_node */
+    uint64_t pages_by_node[SHMBUS_NODES_MAX]; /* base pages of feed and control on each node */
+    uint64_t pages_elsewhere; /* not present, or on a node beyond SHMBUS_NODES_MAX */
+};
+
+/**
+ * Creates a bus and opens it for publishing; or takes over the one of that name that has no living
+ * producer, if its geometry is the one asked for, and goes on at its next sequence.
+ *
+ * @param name      the bus's name: 1 to SHMBUS_NAME_MAX of [A-Za-z0-9._-], no leading dot.
+ * @param bus       its geometry; NULL: all defaults.
+ * @param options   the producer's behaviour; NULL: all defaults.
+ * @param out_producer  receives the producer.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL a name or option is out of range (named in the text); -E2BIG options of a newer
+ *         library; -EBUSY a living producer owns the name; -EEXIST there is a bus of that name with
+ *         other geometry, both named; -ENOSPC no room, with what was asked and what is left;
+ *         -ENOMEM no memory (of the node, the huge page pool, the process); -ENXIO no such NUMA
+ *         node, those that there are named; -ENOTSUP no NUMA or huge page support for an explicit
+ *         wish; -EACCES, -EPERM not allowed; -EMFILE, -ENFILE no descriptor; -EPROTO,
+ *         -EPROTONOSUPPORT, -EBADMSG, -ESTALE the bus that is there cannot be used (as for
+ *         shmbus_consumer_open); -EIO the file system failed.
+ * Ownership: the producer is the caller's, to be ended with shmbus_producer_close().
+ * Threads: any; the producer then belongs to one thread at a time.
+ * Blocks: allocates, and touches every page of the bus.
+ */
+SHMBUS_API int shmbus_producer_create(const char *name, const struct shmbus_bus_options *bus,
+                                      const struct shmbus_producer_options *options,
+                                      struct shmbus_producer **out_producer);
+
+/**
+ * Opens for publishing a bus that exists and has no living producer, with the geometry that it has,
+ * and goes on at its next sequence.
+ *
+ * @param name      the bus's name.
+ * @param folder    where the bus lives; NULL: $SHMBUS_DIR, and without that /dev/shm.
+ * @param options   the producer's behaviour; NULL: all defaults.
+ * @param wait_ns   how long to wait for a bus that is not there yet.
+ * @param out_producer  receives the producer.
+ *
+ * Returns: 0.
+ * Errors: as shmbus_producer_create(); -ENOENT no such bus (after wait_ns).
+ * Ownership: the producer is the caller's, to be ended with shmbus_producer_close().
+ * Threads: any; the producer then belongs to one thread at a time.
+ * Blocks: for up to wait_ns; allocates.
+ */
+SHMBUS_API int shmbus_producer_open(const char *name, const char *folder,
+                                    const struct shmbus_producer_options *options, int64_t wait_ns,
+                                    struct shmbus_producer **out_producer);
+
+/**
+ * Says in the segment that the stream has ended, gives up the bus and frees the producer. The bus
+ * stays until shmbus_unlink(); consumers read to its end and then get -EPIPE. An open claim is
+ * aborted, acquired slabs are given back.
+ *
+ * @param producer  may be NULL, which does nothing.
+ *
+ * Returns: nothing.
+ * Errors: none.
+ * Ownership: the producer and all that it lent are gone.
+ * Threads: the one that owns the producer.
+ * Blocks: does not wait for consumers: see shmbus_producer_flush().
+ */
+SHMBUS_API void shmbus_producer_close(struct shmbus_producer *producer);
+
+/**
+ * Lends a writable place for the next message: in its slot if length fits there, else in a slab of
+ * the smallest class that fits. One claim is open at a time; fill it, then commit or abort it.
+ *
+ * @param producer  the producer.
+ * @param length    bytes of payload, 0 to the largest slab's size.
+ * @param out_claim receives the place.
+ *
+ * Returns: 0.
+ * Errors: -EMSGSIZE longer than the largest slab, which the text names; -EAGAIN the ring is full
+ *         (after full_timeout_ns); -ENOBUFS no slab left in the class (after full_timeout_ns);
+ *         -EBUSY a claim is open already, or another thread is inside (debug builds); -ECHILD the
+ *         producer is another process's.
+ * Ownership: the place is lent until commit or abort.
+ * Threads: the one that owns the producer.
+ * Blocks: only when ring or pool is full, up to full_timeout_ns. Allocates nothing.
+ */
+SHMBUS_API int shmbus_producer_claim(struct shmbus_producer *producer, uint32_t length,
+                                     struct shmbus_claim *out_claim);
+
+/**
+ * Publishes the open claim: consumers see it at once.
+ *
+ * @param producer  the producer.
+ * @param claim     as shmbus_producer_claim() gave it; its length may be lowered.
+ * @param type      the message's type, any number.
+ * @param flags     within SHMBUS_MESSAGE_USER_FLAGS.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL not the open claim, a length that was raised, or flags out of range; the claim
+ *         then stays open. -EBUSY another thread is inside (debug builds); -ECHILD the producer is
+ *         another process's.
+ * Ownership: the place goes back to the bus; do not touch it any more.
+ * Threads: the one that owns the producer.
+ * Blocks: never; allocates nothing; no system call.
+ */
+SHMBUS_API int shmbus_producer_commit(struct shmbus_producer *producer,
+                                      const struct shmbus_claim *claim, uint16_t type,
+                                      uint16_t flags);
+
+/**
+ * Gives the open claim back unpublished. Its sequence goes to the next message.
+ *
+ * @param producer  the producer.
+ * @param claim     as shmbus_producer_claim() gave it.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL not the open claim; -EBUSY another thread is inside (debug builds); -ECHILD the
+ *         producer is another process's.
+ * Ownership: the place goes back to the bus.
+ * Threads: the one that owns the producer.
+ * Blocks: never; allocates nothing; no system call.
+ */
+SHMBUS_API int shmbus_producer_abort(struct shmbus_producer *producer,
+                                     const struct shmbus_claim *claim);
+
+/**
+ * Publishes a copy of a payload: claim, copy and commit in one call.
+ *
+ * @param producer  the producer.
+ * @param type      the message's type, any number.
+ * @param flags     within SHMBUS_MESSAGE_USER_FLAGS.
+ * @param data      the payload; may be NULL when length is 0.
+ * @param length    bytes, 0 to the largest slab's size.
+ *
+ * Returns: 0.
+ * Errors: as shmbus_producer_claim(); -EINVAL flags out of range.
+ * Ownership: data stays the caller's.
+ * Threads: the one that owns the producer.
+ * Blocks: only when ring or pool is full, up to full_timeout_ns. Allocates nothing.
+ */
+SHMBUS_API int shmbus_producer_publish(struct shmbus_producer *producer, uint16_t type,
+                                       uint16_t flags, const void *data, uint32_t length);
+
+/**
+ * Publishes copies of several payloads in order, releasing them to consumers together: the first
+ * one's stamp is stored last. A batch that does not fit the room that there is is released in as
+ * few parts as that takes.
+ *
+ * @param producer  the producer.
+ * @param messages  count of them.
+ * @param count     how many; 0 does nothing.
+ *
+ * Returns: how many were published: all, or those before one that failed.
+ * Errors: as shmbus_producer_publish(), if not even the first was published; -EINVAL also for a
+ *         count above INT_MAX.
+ * Ownership: the payloads stay the caller's.
+ * Threads: the one that owns the producer.
+ * Blocks: only when ring or pool is full, up to full_timeout_ns. Allocates nothing.
+ */
+SHMBUS_API int shmbus_producer_publish_batch(struct shmbus_producer *producer,
+                                             const struct shmbus_outgoing *messages, size_t count);
+
+/**
+ * Acquires slabs by hand: all of them or none.
+ *
+ * @param producer  the producer.
+ * @param bytes     the least size; the smallest class that fits is used.
+ * @param count     how many, at least 1.
+ * @param out_slabs receives count slabs.
+ *
+ * Returns: 0.
+ * Errors: -EMSGSIZE larger than the largest slab; -ENOBUFS not as many left (after
+ *         full_timeout_ns); -EINVAL count is 0 or more than the class has; -EBUSY another thread is
+ *         inside (debug builds); -ECHILD the producer is another process's.
+ * Ownership: the slabs are the caller's until shmbus_producer_slab_release(), however often they
+ *         are published; while a published message may still be read, do not change them.
+ * Threads: the one that owns the producer.
+ * Blocks: only when the pool is exhausted, up to full_timeout_ns. Allocates nothing.
+ */
+SHMBUS_API int shmbus_producer_slab_acquire(struct shmbus_producer *producer, uint64_t bytes,
+                                            uint32_t count, struct shmbus_slab *out_slabs);
+
+/**
+ * Publishes the content of an acquired slab, which stays acquired and can be published again.
+ *
+ * @param producer  the producer.
+ * @param handle    of the slab.
+ * @param length    bytes of payload from the slab's start, at most its size.
+ * @param type      the message's type, any number.
+ * @param flags     within SHMBUS_MESSAGE_USER_FLAGS.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL flags out of range or length beyond the slab; -ESTALE not the handle of a slab
+ *         that is acquired; -EAGAIN the ring is full (after full_timeout_ns); -EBUSY a claim is
+ *         open, or another thread is inside (debug builds); -ECHILD the producer is another
+ *         process's.
+ * Ownership: unchanged.
+ * Threads: the one that owns the producer.
+ * Blocks: only when the ring is full, up to full_timeout_ns. Allocates nothing.
+ */
+SHMBUS_API int shmbus_producer_slab_publish(struct shmbus_producer *producer, uint64_t handle,
+                                            uint32_t length, uint16_t type, uint16_t flags);
+
+/**
+ * Gives an acquired slab back. What was published of it stays whole until every required consumer
+ * is past it and nobody holds it; one never published is free at once.
+ *
+ * @param producer  the producer.
+ * @param handle    of the slab.
+ *
+ * Returns: 0.
+ * Errors: -ESTALE not the handle of a slab that is acquired: released before, forged, or stale;
+ *         -EBUSY another thread is inside (debug builds); -ECHILD the producer is another
+ * process's. Ownership: the slab is the bus's again. Threads: the one that owns the producer.
+ * Blocks: never; allocates nothing.
+ */
+SHMBUS_API int shmbus_producer_slab_release(struct shmbus_producer *producer, uint64_t handle);
+
+/**
+ * Waits until every required consumer has consumed all that was published.
+ *
+ * @param producer    the producer.
+ * @param timeout_ns  how long at most.
+ *
+ * Returns: 0; at once when there is no required consumer.
+ * Errors: -ETIMEDOUT; -EBUSY a claim is open, or another thread is inside (debug builds); -ECHILD
+ *         the producer is another process's.
+ * Ownership: none.
+ * Threads: the one that owns the producer.
+ * Blocks: up to timeout_ns; a consumer that dies meanwhile is not waited for.
+ */
+SHMBUS_API int shmbus_producer_flush(struct shmbus_producer *producer, int64_t timeout_ns);
+
+/**
+ * Waits until every required consumer has consumed one message.
+ *
+ * @param producer    the producer.
+ * @param sequence    the message's sequence.
+ * @param timeout_ns  how long at most.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL that sequence is not published yet; else as shmbus_producer_flush().
+ * Ownership: none.
+ * Threads: the one that owns the producer.
+ * Blocks: up to timeout_ns; a consumer that dies meanwhile is not waited for.
+ */
+SHMBUS_API int shmbus_producer_wait_consumed(struct shmbus_producer *producer, uint64_t sequence,
+                                             int64_t timeout_ns);
+
+/**
+ * Tells the sequence that the next message will have.
+ *
+ * @param producer  the producer.
+ *
+ * Returns: the sequence.
+ * Errors: none.
+ * Ownership: none.
+ * Threads: the one that owns the producer.
+ * Blocks: never; allocates nothing; no system call.
+ */
+SHMBUS_API uint64_t shmbus_producer_next_sequence(const struct shmbus_producer *producer);
+
+/**
+ * Counts the required consumers that gate this producer now, and finds the slowest.
+ *
+ * @param producer  the producer.
+ * @param out_lag   receives how many messages the slowest is behind, 0 without one; may be NULL.
+ *
+ * Returns: how many there are.
+ * Errors: -EBUSY another thread is inside (debug builds); -ECHILD the producer is another
+ * process's. Ownership: none. Threads: the one that owns the producer. Blocks: never; allocates
+ * nothing; no system call.
+ */
+SHMBUS_API int shmbus_producer_required(struct shmbus_producer *producer, uint64_t *out_lag);
+
+/**
+ * Reads the counts of one size class.
+ *
+ * @param producer     the producer.
+ * @param class_index  0 to the number of classes less 1.
+ * @param out_stats    receives the counts.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL no such class; -EBUSY another thread is inside (debug builds); -ECHILD the
+ *         producer is another process's.
+ * Ownership: none.
+ * Threads: the one that owns the producer.
+ * Blocks: never; allocates nothing; no system call.
+ */
+SHMBUS_API int shmbus_producer_pool_stats(struct shmbus_producer *producer, uint32_t class_index,
+                                          struct shmbus_pool_stats *out_stats);
+
+/**
+ * Asks the kernel where the bus's pages are and how large.
+ *
+ * @param producer       the producer.
+ * @param out_placement  receives the answer.
+ *
+ * Returns: 0.
+ * Errors: -ECHILD the producer is another process's; -ENOMEM; -EBUSY another thread is inside
+ *         (debug builds).
+ * Ownership: none.
+ * Threads: the one that owns the producer.
+ * Blocks: system calls for every page; allocates.
+ */
+SHMBUS_API int shmbus_producer_placement(struct shmbus_producer *producer,
+                                         struct shmbus_placement *out_placement);
+
+/* ---------------------------------------------------------------------------------------------
+ * Variable-sized content inside a claim or slab: a bump arena
+ * ------------------------------------------------------------------------------------------- */
+
+/* A bump arena over memory that somebody else owns. Offsets count from its first byte. */
+struct shmbus_arena {
+    unsigned char *base; /* first byte */
+    uint32_t room;       /* bytes in all */
+    uint32_t used;       /* bytes given out, padding included: the message's length at the end */
+};
+
+/**
+ * Begins an arena over the place that a claim lends, or any other memory.
+ *
+ * @param arena  the arena.
+ * @param data   its first byte, 8-byte aligned.
+ * @param room   its size in bytes.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL data is NULL or not aligned.
+ * Ownership: data stays the caller's.
+ * Threads: the one that owns the memory.
+ * Blocks: never; allocates nothing.
+ */
+SHMBUS_API int shmbus_arena_begin(struct shmbus_arena *arena, void *data, uint32_t room);
+
+/**
+ * Takes the next aligned block out of an arena.
+ *
+ * @param arena       the arena.
+ * @param bytes       the block's size; 0 gives an offset and takes nothing but padding.
+ * @param alignment   a power of two up to 64; beyond 8 the arena's own start must have it too.
+ * @param out_offset  receives the block's offset from the arena's first byte, to be sent along.
+ *
+ * Returns: 0.
+ * Errors: -ENOSPC it does not fit: nothing was taken; -EINVAL alignment out of range.
+ * Ownership: the block is part of the arena.
+ * Threads: the one that owns the memory.
+ * Blocks: never; allocates nothing.
+ */
+SHMBUS_API int shmbus_arena_take(struct shmbus_arena *arena, uint32_t bytes, uint32_t alignment,
+                                 uint32_t *out_offset);
+
+/* ---------------------------------------------------------------------------------------------
+ * Consumer
+ * ------------------------------------------------------------------------------------------- */
+
+/* What a consumer may ask of the producer. */
+enum shmbus_kind {
+    SHMBUS_OPTIONAL = 0, /* is skipped ahead when it lags */
+    SHMBUS_REQUIRED = 1, /* gates the producer */
+    SHMBUS_OBSERVER = 2, /* opens only feed, leaves no trace */
+};
+
+/* Where a consumer begins. */
+enum shmbus_from {
+    SHMBUS_FROM_TAIL = 0,     /* with the next message */
+    SHMBUS_FROM_OLDEST = 1,   /* with the oldest that is whole */
+    SHMBUS_FROM_SEQUENCE = 2, /* with the one that from_sequence names */
+};
+
+/* How a consumer attaches. */
+struct shmbus_consumer_options {
+    size_t struct_bytes;    /* sizeof(struct shmbus_consumer_options) */
+    const char *folder;     /* NULL: $SHMBUS_DIR, and without that /dev/shm */
+    const char *name;       /* shown by shmbus-stat, as a bus's name; NULL: the process's */
+    uint32_t kind;          /* enum shmbus_kind */
+    uint32_t from;          /* enum shmbus_from */
+    uint64_t from_sequence; /* with SHMBUS_FROM_SEQUENCE */
+    int64_t wait_ns;        /* how long to wait for a bus that is not there yet */
+    uint32_t hold_quota;    /* the most handles at one time; 0: 1,024 */
+    uint32_t flags;         /* SHMBUS_MAP_... */
+};
+
+/* A message as a consumer sees it. */
+struct shmbus_message {
+    const void *data;     /* payload, in place; 8-byte aligned, 64 in a slab */
+    uint64_t sequence;    /* its number on the bus */
+    int64_t timestamp_ns; /* CLOCK_MONOTONIC at publishing; 0 on a bus without timestamps */
+    uint64_t handle;      /* of its slab, or 0 */
+    uint32_t length;      /* bytes of payload */
+    uint16_t type;        /* as published */
+    uint16_t flags;       /* the publisher's, and SHMBUS_MESSAGE_POOLED */
+};
+
+/* A callback for one message: 0 goes on, anything else ends the poll after this message. */
+typedef int shmbus_handler(const struct shmbus_message *message, void *context);
+
+/* The counts of one consumer. */
+struct shmbus_consumer_stats {
+    uint64_t cursor;   /* the next sequence that it will read */
+    uint64_t received; /* messages handed out */
+    uint64_t lost;     /* skipped because it lagged; always 0 for a required one */
+    uint64_t aborted;  /* claims that were never published */
+    uint64_t held;     /* handles that it keeps now */
+};
+
+/**
+ * Attaches to a bus.
+ *
+ * @param name     the bus's name.
+ * @param options  how; NULL: all defaults.
+ * @param out_consumer  receives the consumer.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL a name or option is out of range; -E2BIG options of a newer library; -ENOENT no
+ *         such bus (after wait_ns); -EACCES, -EPERM not allowed, with who may; -EUSERS every entry
+ *         is taken; -ERANGE from_sequence is not on the bus, with the oldest and newest that are;
+ *         -EBADMSG damaged header, or a file shorter than it says, both sizes named;
+ *         -EPROTO another byte order or not a bus at all; -EPROTONOSUPPORT another layout version
+ *         or a feature that this library does not know, both sides named; -ESTALE a bus of an
+ *         earlier boot, or one that was replaced meanwhile; -ENOTSUP that kind of consumer is not
+ *         to be had; -ENOMEM, -EMFILE, -ENFILE out of it; -EIO the file system failed.
+ * Ownership: the consumer is the caller's, to be ended with shmbus_consumer_close().
+ * Threads: any; the consumer then belongs to one thread at a time.
+ * Blocks: for up to wait_ns; allocates.
+ */
+SHMBUS_API int shmbus_consumer_open(const char *name, const struct shmbus_consumer_options *options,
+                                    struct shmbus_consumer **out_consumer);
+
+/**
+ * Leaves the bus, ends every hold and frees the consumer.
+ *
+ * @param consumer  may be NULL, which does nothing.
+ *
+ * Returns: nothing.
+ * Errors: none.
+ * Ownership: the consumer, its messages and handles are gone.
+ * Threads: the one that owns the consumer.
+ * Blocks: never.
+ */
+SHMBUS_API void shmbus_consumer_close(struct shmbus_consumer *consumer);
+
+/**
+ * Hands the messages that are there to a callback, in place and in order, then moves the cursor.
+ * The message that next() gave last is finished with first.
+ *
+ * @param consumer  the consumer.
+ * @param handler   called for each; may call retain, held and release of this consumer, no other.
+ * @param context   handed to it.
+ * @param most      how many at most; 0 is none.
+ *
+ * Returns: how many were handed out; 0 when there is none now.
+ * Errors: -EPIPE the stream has ended and all of it was read; -ESTALE this consumer was evicted, or
+ *         its own words were changed by somebody else: do not trust the last batch; -EBADMSG the
+ *         feed is damaged at the cursor, which stays; -EBUSY another thread is inside (debug
+ *         builds); -ECHILD the consumer is another process's; -EINVAL handler is NULL.
+ * Ownership: a message's data is good until its callback returns.
+ * Threads: the one that owns the consumer.
+ * Blocks: never; allocates nothing; no system call.
+ */
+SHMBUS_API int shmbus_consumer_poll(struct shmbus_consumer *consumer, shmbus_handler *handler,
+                                    void *context, uint32_t most);
+
+/**
+ * Gives the next message, finishing with the one before. The shared cursor follows at the latest
+ * when there is no further message, and every so many in between.
+ *
+ * @param consumer     the consumer.
+ * @param out_message  receives the message.
+ *
+ * Returns: 1, or 0 when there is none now.
+ * Errors: as shmbus_consumer_poll().
+ * Ownership: the message's data is good until the next call of next, poll, wait or close.
+ * Threads: the one that owns the consumer.
+ * Blocks: never; allocates nothing; no system call.
+ */
+SHMBUS_API int shmbus_consumer_next(struct shmbus_consumer *consumer,
+                                    struct shmbus_message *out_message);
+
+/**
+ * Waits until there is a message, finishing with the one that next() gave last.
+ *
+ * @param consumer    the consumer.
+ * @param timeout_ns  how long at most.
+ *
+ * Returns: 0 when there is one.
+ * Errors: -ETIMEDOUT; -EPIPE the stream has ended and all of it was read; -EOWNERDEAD the producer
+ *         died and all that it published was read; -ESTALE, -EBADMSG, -EBUSY, -ECHILD as
+ *         shmbus_consumer_poll().
+ * Ownership: the last message of next() is gone.
+ * Threads: the one that owns the consumer.
+ * Blocks: up to timeout_ns. Allocates nothing.
+ */
+SHMBUS_API int shmbus_consumer_wait(struct shmbus_consumer *consumer, int64_t timeout_ns);
+
+/**
+ * Keeps a message beyond its callback: one in a slab by a hold on the slab, one in a slot by a copy
+ * in this consumer's memory.
+ *
+ * @param consumer    the consumer.
+ * @param message     one that poll is handing out, or that next gave last.
+ * @param out_handle  receives a handle, never 0.
+ *
+ * Returns: 0.
+ * Errors: -EDQUOT hold_quota handles are out; -EINVAL not such a message; -EBUSY another thread is
+ *         inside (debug builds); -ECHILD the consumer is another process's.
+ * Ownership: the handle is the caller's, to be ended with shmbus_consumer_release().
+ * Threads: the one that owns the consumer.
+ * Blocks: never; allocates nothing; no system call.
+ */
+SHMBUS_API int shmbus_consumer_retain(struct shmbus_consumer *consumer,
+                                      const struct shmbus_message *message, uint64_t *out_handle);
+
+/**
+ * Makes another handle of a kept message, which has to be released on its own.
+ *
+ * @param consumer    the consumer.
+ * @param handle      of the kept message.
+ * @param out_handle  receives the new handle.
+ *
+ * Returns: 0.
+ * Errors: -ESTALE released already, forged, or another consumer's; -EDQUOT, -EBUSY, -ECHILD as
+ *         shmbus_consumer_retain().
+ * Ownership: both handles are the caller's.
+ * Threads: the one that owns the consumer.
+ * Blocks: never; allocates nothing; no system call.
+ */
+SHMBUS_API int shmbus_consumer_copy(struct shmbus_consumer *consumer, uint64_t handle,
+                                    uint64_t *out_handle);
+
+/**
+ * Finds the message that a handle keeps.
+ *
+ * @param consumer     the consumer.
+ * @param handle       of the kept message.
+ * @param out_message  receives the message.
+ *
+ * Returns: 0.
+ * Errors: -ESTALE, -EBUSY, -ECHILD as shmbus_consumer_copy().
+ * Ownership: the data is good until the handle is released.
+ * Threads: the one that owns the consumer.
+ * Blocks: never; allocates nothing; no system call.
+ */
+SHMBUS_API int shmbus_consumer_held(struct shmbus_consumer *consumer, uint64_t handle,
+                                    struct shmbus_message *out_message);
+
+/**
+ * Ends one handle. The last one of a slab ends the hold on it.
+ *
+ * @param consumer  the consumer.
+ * @param handle    of the kept message.
+ *
+ * Returns: 0.
+ * Errors: -ESTALE released already, forged, or another consumer's: nothing was changed; -EBUSY,
+ *         -ECHILD as shmbus_consumer_copy().
+ * Ownership: the handle is gone.
+ * Threads: the one that owns the consumer.
+ * Blocks: never; allocates nothing; no system call.
+ */
+SHMBUS_API int shmbus_consumer_release(struct shmbus_consumer *consumer, uint64_t handle);
+
+/**
+ * Reads this consumer's counts.
+ *
+ * @param consumer   the consumer.
+ * @param out_stats  receives them.
+ *
+ * Returns: 0.
+ * Errors: -EBUSY another thread is inside (debug builds); -ECHILD the consumer is another
+ * process's. Ownership: none. Threads: the one that owns the consumer. Blocks: never; allocates
+ * nothing; no system call.
+ */
+SHMBUS_API int shmbus_consumer_stats(struct shmbus_consumer *consumer,
+                                     struct shmbus_consumer_stats *out_stats);
+
+/**
+ * Resolves an offset inside a message, as an arena gave it to the sender, with its length checked.
+ *
+ * @param message    the message.
+ * @param offset     from the payload's first byte.
+ * @param bytes      how many are needed there.
+ * @param alignment  a power of two up to 64 that the place must have.
+ * @param out_data   receives its address.
+ *
+ * Returns: 0.
+ * Errors: -EBADMSG it reaches beyond the message or is not aligned; -EINVAL alignment out of range.
+ * Ownership: as the message's data.
+ * Threads: any that may read the message.
+ * Blocks: never; allocates nothing.
+ */
+SHMBUS_API int shmbus_message_at(const struct shmbus_message *message, uint32_t offset,
+                                 uint64_t bytes, uint32_t alignment, const void **out_data);
+
+/* ---------------------------------------------------------------------------------------------
+ * Looking on
+ * ------------------------------------------------------------------------------------------- */
+
+/* What a bus is doing. */
+enum shmbus_state {
+    SHMBUS_STATE_OPEN = 1,    /* a living producer owns it */
+    SHMBUS_STATE_CLOSED = 2,  /* its stream has ended; kept */
+    SHMBUS_STATE_DEAD = 3,    /* its producer died without closing */
+    SHMBUS_STATE_DAMAGED = 4, /* its files are not those of a whole bus; see shmbus_snapshot_why */
+};
+
+/* What an entry's consumer is. */
+enum shmbus_life {
+    SHMBUS_LIFE_UNKNOWN = 0, /* control is not ours to read */
+    SHMBUS_LIFE_ALIVE = 1,
+    SHMBUS_LIFE_DEAD = 2,    /* died without leaving; whoever needs its place repairs it */
+    SHMBUS_LIFE_EVICTED = 3, /* alive, and no longer heeded */
+};
+
+/* A bus as a whole. */
+struct shmbus_bus_info {
+    char name[SHMBUS_NAME_MAX + 1];
+    uint32_t state;     /* enum shmbus_state */
+    uint32_t owner_uid; /* of its files */
+    uint32_t owner_gid;
+    uint32_t mode;  /* permission bits: r may observe, w may consume */
+    uint64_t tail;  /* the next sequence, by the true end */
+    uint64_t floor; /* nothing at or above it is overwritten or reclaimed */
+    uint64_t first_sequence;
+    uint64_t capacity; /* slots */
+    uint32_t slot_bytes;
+    uint32_t flags;      /* SHMBUS_BUS_... */
+    uint64_t ring_used;  /* slots that the slowest required consumer has still to read */
+    uint64_t feed_bytes; /* size of the file */
+    uint64_t control_bytes;
+    int64_t created_ns; /* CLOCK_REALTIME */
+    uint32_t max_consumers;
+    uint32_t control_known; /* 1 if control could be read */
+    uint32_t numa;          /* enum shmbus_numa, as asked */
+    uint32_t numa_node;     /* as asked */
+    uint32_t pages;         /* enum shmbus_pages, as asked */
+    uint32_t layout_major;
+    uint32_t layout_minor;
+    uint32_t producer_count;
+    uint32_t consumer_count;
+    uint32_t class_count;
+};
+
+/* One producer. */
+struct shmbus_producer_info {
+    uint32_t pid;       /* in its own PID namespace */
+    uint32_t alive;     /* 1 or 0 */
+    uint64_t published; /* messages, over all producers that this entry had */
+    uint64_t blocked;   /* times that it found the ring full */
+    uint64_t exhausted; /* times that it found a class of the pool empty */
+};
+
+/* One consumer. */
+struct shmbus_consumer_info {
+    char name[SHMBUS_NAME_MAX + 1];
+    uint32_t entry;  /* its index in control */
+    uint32_t pid;    /* in its own PID namespace */
+    uint32_t kind;   /* enum shmbus_kind */
+    uint32_t life;   /* enum shmbus_life */
+    uint32_t gates;  /* 1 for the slowest required one that is heeded */
+    uint64_t cursor; /* the next sequence that it will read */
+    uint64_t lag;    /* messages between it and the true tail */
+    uint64_t received;
+    uint64_t lost;
+    uint64_t held; /* slabs */
+};
+
+/**
+ * Looks at a bus without leaving a trace: everything is mapped read-only and no lock is taken. A
+ * bus that is damaged can be looked at too.
+ *
+ * @param name    the bus's name.
+ * @param folder  where the bus lives; NULL: $SHMBUS_DIR, and without that /dev/shm.
+ * @param out_snapshot  receives the picture.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL bad name; -ENOENT no such bus; -EACCES feed is not ours to read; -ENOMEM,
+ *         -EMFILE, -ENFILE out of it; -EIO the file system failed.
+ * Ownership: the snapshot is the caller's, to be ended with shmbus_snapshot_close().
+ * Threads: any; the snapshot then belongs to one thread at a time.
+ * Blocks: not beyond file system calls; allocates.
+ */
+SHMBUS_API int shmbus_snapshot_open(const char *name, const char *folder,
+                                    struct shmbus_snapshot **out_snapshot);
+
+/**
+ * Reads all of the bus's words anew.
+ *
+ * @param snapshot  the snapshot.
+ *
+ * Returns: 0.
+ * Errors: -ENOMEM.
+ * Ownership: what info, producer, consumer and pool gave before is overwritten.
+ * Threads: the one that owns the snapshot.
+ * Blocks: not beyond file system calls.
+ */
+SHMBUS_API int shmbus_snapshot_update(struct shmbus_snapshot *snapshot);
+
+/**
+ * Ends a snapshot.
+ *
+ * @param snapshot  may be NULL, which does nothing.
+ *
+ * Returns: nothing.
+ * Errors: none.
+ * Ownership: the snapshot and all that it gave are gone.
+ * Threads: the one that owns the snapshot.
+ * Blocks: never.
+ */
+SHMBUS_API void shmbus_snapshot_close(struct shmbus_snapshot *snapshot);
+
+/**
+ * Gives the bus as a whole. For a damaged bus only name, state and sizes are set.
+ *
+ * @param snapshot  the snapshot.
+ *
+ * Returns: the picture.
+ * Errors: none.
+ * Ownership: the snapshot's; good until its next update or close.
+ * Threads: the one that owns the snapshot.
+ * Blocks: never.
+ */
+SHMBUS_API const struct shmbus_bus_info *shmbus_snapshot_bus(
+    const struct shmbus_snapshot *snapshot);
+
+/**
+ * Says why a bus is damaged.
+ *
+ * @param snapshot  the snapshot.
+ *
+ * Returns: a sentence; empty for a bus that is not damaged.
+ * Errors: none.
+ * Ownership: the snapshot's; good until its next update or close.
+ * Threads: the one that owns the snapshot.
+ * Blocks: never.
+ */
+SHMBUS_API const char *shmbus_snapshot_why(const struct shmbus_snapshot *snapshot);
+
+/**
+ * Gives one producer.
+ *
+ * @param snapshot  the snapshot.
+ * @param index     0 to producer_count less 1.
+ *
+ * Returns: the picture, or NULL when index is out of range.
+ * Errors: none.
+ * Ownership: the snapshot's; good until its next update or close.
+ * Threads: the one that owns the snapshot.
+ * Blocks: never.
+ */
+SHMBUS_API const struct shmbus_producer_info *shmbus_snapshot_producer(
+    const struct shmbus_snapshot *snapshot, uint32_t index);
+
+/**
+ * Gives one consumer.
+ *
+ * @param snapshot  the snapshot.
+ * @param index     0 to consumer_count less 1.
+ *
+ * Returns: the picture, or NULL when index is out of range.
+ * Errors: none.
+ * Ownership: the snapshot's; good until its next update or close.
+ * Threads: the one that owns the snapshot.
+ * Blocks: never.
+ */
+SHMBUS_API const struct shmbus_consumer_info *shmbus_snapshot_consumer(
+    const struct shmbus_snapshot *snapshot, uint32_t index);
+
+/**
+ * Gives one size class of the pool.
+ *
+ * @param snapshot  the snapshot.
+ * @param index     0 to class_count less 1.
+ *
+ * Returns: the picture, or NULL when index is out of range.
+ * Errors: none.
+ * Ownership: the snapshot's; good until its next update or close.
+ * Threads: the one that owns the snapshot.
+ * Blocks: never.
+ */
+SHMBUS_API const struct shmbus_pool_stats *shmbus_snapshot_pool(
+    const struct shmbus_snapshot *snapshot, uint32_t index);
+
+/**
+ * Asks the kernel where the bus's pages are and how large. This fills the snapshot's page tables.
+ *
+ * @param snapshot       the snapshot.
+ * @param out_placement  receives the answer.
+ *
+ * Returns: 0.
+ * Errors: -EBADMSG the bus is damaged; -ENOMEM.
+ * Ownership: none.
+ * Threads: the one that owns the snapshot.
+ * Blocks: system calls for every page; allocates.
+ */
+SHMBUS_API int shmbus_snapshot_placement(struct shmbus_snapshot *snapshot,
+                                         struct shmbus_placement *out_placement);
+
+/* Called with each bus's name: 0 goes on, anything else ends the listing. */
+typedef int shmbus_lister(const char *name, void *context);
+
+/**
+ * Names every bus in a folder, in the order of their names.
+ *
+ * @param folder   where to look; NULL: $SHMBUS_DIR, and without that /dev/shm.
+ * @param lister   called for each.
+ * @param context  handed to it.
+ *
+ * Returns: how many were named.
+ * Errors: -ENOENT, -EACCES, -ENOTDIR the folder cannot be read; -ENOMEM, -EMFILE, -ENFILE out of
+ *         it; -EINVAL lister is NULL; -EIO the file system failed.
+ * Ownership: the name is good until lister returns.
+ * Threads: any.
+ * Blocks: not beyond file system calls; allocates.
+ */
+SHMBUS_API int shmbus_list(const char *folder, shmbus_lister *lister, void *context);
+
+#ifdef __cplusplus
+}
+#endif
+
+#endif
