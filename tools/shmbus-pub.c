@@ -1,0 +1,332 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmbus-pub: creates a bus and publishes a file or standard input on it. Every whole record of a
+ * read is published before the next read, so that nothing is kept back to fill a batch; and as many
+ * as one read brought go out in few calls, so that a large file costs a few system calls for each
+ * quarter of a megabyte. All waiting is in slices of SLICE_NS, or beside stop_fd(), so that a
+ * signal is heeded wherever it comes.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <poll.h>
+#include <stdio.h>
+#include <string.h>
+#include <unistd.h>
+
+#include "cli.h"
+#include "framing.h"
+#include "pace.h"
+#include "progress.h"
+#include "pub_options.h"
+#include "stop.h"
+
+#define SLICE_NS    200000000
+#define ATTACH_NS   10000000
+#define BATCH_COUNT 128
+
+struct pub {
+    const struct pub_options *options;
+    struct shmbus_producer *producer;
+    struct framing framing;
+    struct pace pace;
+    struct progress progress;
+    const char *input_name;
+    int input;
+    uint64_t largest_slab; /* bytes; 0 without a pool */
+    uint64_t sent;
+    size_t batch_count;
+    uint64_t batch_number; /* of the record that the batch begins with */
+    struct shmbus_outgoing batch[BATCH_COUNT];
+};
+
+static const char *record_word(const struct pub *pub)
+{
+    return pub->options->framing == FRAMING_LINES ? "line" : "record";
+}
+
+static int input_failed(struct pub *pub, int error)
+{
+    progress_break(&pub->progress);
+    return cli_failed("%s: %s", pub->input_name, strerror(-error));
+}
+
+/* `relation` says how the record's size relates to `size`. */
+static int record_too_long(struct pub *pub, uint64_t number, const char *relation, uint64_t size)
+{
+    progress_break(&pub->progress);
+    if (pub->largest_slab == 0) {
+        return cli_failed("%s: %s %llu is %s%llu bytes long, which does not fit a slot, and the "
+                          "bus has no pool (give it one with --pool SIZE:COUNT)",
+                          pub->input_name, record_word(pub), (unsigned long long)number, relation,
+                          (unsigned long long)size);
+    }
+    return cli_failed("%s: %s %llu is %s%llu bytes long, the largest slab has %llu (give --pool a "
+                      "class of larger slabs)",
+                      pub->input_name, record_word(pub), (unsigned long long)number, relation,
+                      (unsigned long long)size, (unsigned long long)pub->largest_slab);
+}
+
+static int record_cut(struct pub *pub, const struct framing_record *record)
+{
+    progress_break(&pub->progress);
+    return cli_failed("%s: the input ends inside record %llu, with %llu of its %llu%s bytes (is it "
+                      "of the format that --format says?)",
+                      pub->input_name, (unsigned long long)record->number,
+                      (unsigned long long)record->part, (unsigned long long)record->size,
+                      record->in_length ? " length" : "");
+}
+
+static int bus_failed(struct pub *pub, int error)
+{
+    progress_break(&pub->progress);
+    return cli_bus_failed(pub->options->bus_name, error, NULL);
+}
+
+/* Publishes the batch; CLI_OK also when a signal cut it short, which the caller sees itself. */
+static int send_batch(struct pub *pub)
+{
+    size_t done = 0;
+    while (done < pub->batch_count && stop_count() == 0) {
+        int64_t wake_ns = 0;
+        const int64_t now_ns = pub->pace.rate ? cli_now_ns() : 0;
+        const size_t due = pace_due(&pub->pace, now_ns, pub->batch_count - done, &wake_ns);
+        if (due == 0) {
+            progress_tick(&pub->progress, "paced", pub->producer, pub->sent);
+            pace_sleep(wake_ns);
+            continue;
+        }
+        const int count = shmbus_producer_publish_batch(pub->producer, pub->batch + done, due);
+        if (count > 0) {
+            done += (size_t)count;
+            pub->sent += (size_t)count;
+            pace_sent(&pub->pace, (size_t)count);
+        } else if (count == -EMSGSIZE) {
+            return record_too_long(pub, pub->batch_number + done, "", pub->batch[done].length);
+        } else if (count != -EAGAIN && count != -ENOBUFS) {
+            return bus_failed(pub, count);
+        }
+        progress_tick(&pub->progress, count > 0 ? "publishing" : "waiting for consumers",
+                      pub->producer, pub->sent);
+    }
+    pub->batch_count = 0;
+    return CLI_OK;
+}
+
+static void add_to_batch(struct pub *pub, const struct framing_record *record)
+{
+    if (pub->batch_count == 0) {
+        pub->batch_number = record->number;
+    }
+    pub->batch[pub->batch_count++] = (struct shmbus_outgoing){
+        .data = record->data,
+        .length = (uint32_t)record->size,
+    };
+}
+
+/*
+ * Publishes every whole record that has been read. *out_more says whether to read on: not at the
+ * end, after an error or when a signal came.
+ */
+static int publish_read(struct pub *pub, bool *out_more)
+{
+    struct framing_record record;
+    enum framing_result found = FRAMING_RECORD;
+    *out_more = false;
+    while (found == FRAMING_RECORD) {
+        found = framing_next(&pub->framing, &record);
+        if (found == FRAMING_RECORD) {
+            add_to_batch(pub, &record);
+        }
+        if (found != FRAMING_RECORD || pub->batch_count == BATCH_COUNT) {
+            const int result = send_batch(pub);
+            if (result != CLI_OK || stop_count() > 0) {
+                return result;
+            }
+        }
+    }
+    if (found == FRAMING_TOO_LONG) {
+        return record_too_long(pub, record.number, record.whole ? "" : "more than ", record.size);
+    }
+    if (found == FRAMING_CUT) {
+        return record_cut(pub, &record);
+    }
+    *out_more = found == FRAMING_MORE;
+    return CLI_OK;
+}
+
+/* Waits for input and reads it once; CLI_OK also when a signal came first. */
+static int read_input(struct pub *pub)
+{
+    while (stop_count() == 0) {
+        struct pollfd wanted[2] = {
+            {.fd = pub->input, .events = POLLIN},
+            {.fd = stop_fd(), .events = POLLIN},
+        };
+        /* Woken without need only where somebody watches the rate fall to zero. */
+        const int ready = poll(wanted, 2, pub->progress.shown ? 500 : -1);
+        progress_tick(&pub->progress, "reading", pub->producer, pub->sent);
+        if (ready <= 0 || wanted[0].revents == 0) {
+            continue;
+        }
+        const long count = framing_fill(&pub->framing, pub->input);
+        if (count >= 0) {
+            return CLI_OK;
+        }
+        if (count != -EINTR && count != -EAGAIN) {
+            return input_failed(pub, (int)count);
+        }
+    }
+    return CLI_OK;
+}
+
+static int publish_input(struct pub *pub)
+{
+    bool more = true;
+    int result = CLI_OK;
+    pace_begin(&pub->pace, pub->options->rate);
+    while (result == CLI_OK && more && stop_count() == 0) {
+        result = publish_read(pub, &more);
+        if (result == CLI_OK && more) {
+            result = read_input(pub);
+        }
+    }
+    return result;
+}
+
+static int wait_for_consumers(struct pub *pub)
+{
+    const uint64_t wanted = pub->options->wait_consumers;
+    while (wanted > 0 && stop_count() == 0) {
+        const int count = shmbus_producer_required(pub->producer, NULL);
+        if (count < 0) {
+            return bus_failed(pub, count);
+        }
+        if ((uint64_t)count >= wanted) {
+            break;
+        }
+        progress_tick(&pub->progress, "waiting for consumers to attach", pub->producer, 0);
+        pace_sleep(cli_now_ns() + ATTACH_NS);
+    }
+    return CLI_OK;
+}
+
+/* Waits until consumers have read all, or until a second signal says not to. */
+static int flush(struct pub *pub)
+{
+    bool told = false;
+    for (;;) {
+        const int result = shmbus_producer_flush(pub->producer, SLICE_NS);
+        if (result != -ETIMEDOUT) {
+            return result == 0 ? CLI_OK : bus_failed(pub, result);
+        }
+        progress_tick(&pub->progress, "flushing", pub->producer, pub->sent);
+        if (stop_count() > 1) {
+            uint64_t lag = 0;
+            shmbus_producer_required(pub->producer, &lag);
+            progress_break(&pub->progress);
+            return cli_failed("bus '%s': given up with the slowest consumer %llu messages behind",
+                              pub->options->bus_name, (unsigned long long)lag);
+        }
+        if (stop_count() > 0 && !told) {
+            progress_break(&pub->progress);
+            cli_failed("waiting for consumers to read the rest (a second signal gives up)");
+            told = true;
+        }
+    }
+}
+
+static int worse(int one, int other)
+{
+    return one > other ? one : other;
+}
+
+/* Ends the stream as the options say. What failed before does not keep it from ending in order. */
+static int finish(struct pub *pub)
+{
+    const struct pub_options *options = pub->options;
+    int result = flush(pub);
+    progress_end(&pub->progress, pub->sent);
+    shmbus_producer_close(pub->producer);
+    if (!options->keep) {
+        const int error = shmbus_unlink(options->bus_name, options->bus.folder);
+        /* Gone, or somebody else's by now: both mean that it is not ours to remove. */
+        if (error != 0 && error != -ENOENT && error != -EBUSY) {
+            result = worse(result, cli_bus_failed(options->bus_name, error, NULL));
+        }
+    }
+    return result;
+}
+
+static int create(struct pub *pub)
+{
+    const struct shmbus_producer_options behaviour = {
+        .struct_bytes = sizeof(behaviour),
+        .full_timeout_ns = SLICE_NS,
+    };
+    const struct pub_options *options = pub->options;
+    const int error =
+        shmbus_producer_create(options->bus_name, &options->bus, &behaviour, &pub->producer);
+    if (error != 0) {
+        return cli_bus_failed(options->bus_name, error, NULL);
+    }
+    struct shmbus_pool_stats pool;
+    for (uint32_t i = 0; shmbus_producer_pool_stats(pub->producer, i, &pool) == 0; i++) {
+        pub->largest_slab = pool.slab_bytes;
+    }
+    return CLI_OK;
+}
+
+/* The longest record that is worth keeping; the library refuses what is shorter and does not fit.
+ */
+static uint64_t longest_record(const struct pub *pub)
+{
+    return pub->largest_slab > SHMBUS_SLOT_BYTES_MAX ? pub->largest_slab : SHMBUS_SLOT_BYTES_MAX;
+}
+
+static int run(struct pub *pub)
+{
+    int result = create(pub);
+    if (result != CLI_OK) {
+        return result;
+    }
+    progress_begin(&pub->progress);
+    if (framing_begin(&pub->framing, pub->options->framing, pub->options->record_bytes,
+                      longest_record(pub)) != 0) {
+        result = input_failed(pub, -ENOMEM);
+    }
+    if (result == CLI_OK) {
+        result = wait_for_consumers(pub);
+    }
+    if (result == CLI_OK) {
+        result = publish_input(pub);
+    }
+    result = worse(result, finish(pub));
+    framing_end(&pub->framing);
+    return result;
+}
+
+int main(int count, char **arguments)
+{
+    static struct pub pub;
+    struct pub_options options;
+    int result = CLI_OK;
+    cli_begin("shmbus-pub");
+    if (!pub_options_read(count, arguments, &options, &result)) {
+        return result;
+    }
+    pub.options = &options;
+    pub.input_name = options.file_name ? options.file_name : "standard input";
+    pub.input = STDIN_FILENO;
+    /* Before the bus is made: a misspelt file leaves nothing behind. */
+    if (options.file_name) {
+        pub.input = open(options.file_name, O_RDONLY | O_CLOEXEC);
+    }
+    if (pub.input < 0) {
+        return cli_failed("%s: %s", pub.input_name, strerror(errno));
+    }
+    const int error = stop_install();
+    if (error != 0) {
+        return cli_failed("signals: %s", strerror(-error));
+    }
+    return run(&pub);
+}

@@ -1,0 +1,223 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * shmbus-stat: what the buses of this host are doing. It looks on through the library's snapshot,
+ * which maps everything read-only and takes no lock, so that a bus never knows it was looked at.
+ */
+#include <errno.h>
+#include <getopt.h>
+#include <stdio.h>
+#include <time.h>
+
+#include <shmbus/shmbus.h>
+
+#include "cli.h"
+#include "stat.h"
+
+static const char help_text[] =
+    "Usage: shmbus-stat [OPTION]... [BUS]\n"
+    "Without BUS prints a line for each bus of the host; with it a page: state, geometry, ring "
+    "fill,\n"
+    "rate, producers, consumers, pools, and where its memory is. Looks on only: changes nothing "
+    "and\n"
+    "holds nobody up.\n"
+    "\n"
+    "  --json              print an object of JSON: that of BUS, or {\"buses\":[...]} with one "
+    "for\n"
+    "                      each; null is what you may not know\n"
+    "  --interval SECONDS  how long to measure the rate on a page (default 0.2, 0: not at all)\n"
+    "  --folder DIR        where buses live (default $SHMBUS_DIR, or /dev/shm)\n"
+    "  --help, --version\n"
+    "\n"
+    "In the list, LAG is what the slowest required consumer has still to read.\n"
+    "Exit status: 0 also for a bus that is closed or whose producer died; 1 if BUS is damaged, "
+    "not\n"
+    "there or not yours to read, or something else failed; 2 if the command line is wrong.\n";
+
+struct stat_options {
+    const char *bus_name; /* NULL: all */
+    const char *folder;
+    int64_t interval_ns;
+    bool json;
+};
+
+/* A list of buses on its way to standard output. */
+struct listing {
+    const struct stat_options *options;
+    uint32_t count;
+};
+
+enum option_code {
+    OPTION_JSON = 1000,
+    OPTION_INTERVAL,
+    OPTION_FOLDER,
+    OPTION_HELP,
+    OPTION_VERSION,
+};
+
+static const struct option long_options[] = {
+    {"json", no_argument, NULL, OPTION_JSON},
+    {"interval", required_argument, NULL, OPTION_INTERVAL},
+    {"folder", required_argument, NULL, OPTION_FOLDER},
+    {"help", no_argument, NULL, OPTION_HELP},
+    {"version", no_argument, NULL, OPTION_VERSION},
+    {NULL, 0, NULL, 0},
+};
+
+/* Measures over the interval, while somebody publishes. */
+static int measure_rate(const struct stat_options *options, struct stat_picture *picture)
+{
+    const struct shmbus_bus_info *bus = shmbus_snapshot_bus(picture->snapshot);
+    const struct timespec pause = {.tv_sec = options->interval_ns / 1000000000,
+                                   .tv_nsec = options->interval_ns % 1000000000};
+    const uint64_t first_tail = bus->tail;
+    const int64_t first_ns = cli_now_ns();
+    if (bus->state != SHMBUS_STATE_OPEN || options->interval_ns == 0) {
+        return 0;
+    }
+    clock_nanosleep(CLOCK_MONOTONIC, 0, &pause, NULL);
+    const int error = shmbus_snapshot_update(picture->snapshot);
+    if (error != 0) {
+        return error;
+    }
+    bus = shmbus_snapshot_bus(picture->snapshot);
+    picture->interval_ns = (double)(cli_now_ns() - first_ns);
+    if (bus->tail >= first_tail && picture->interval_ns > 0) {
+        picture->rate = (double)(bus->tail - first_tail) * 1e9 / picture->interval_ns;
+    }
+    return 0;
+}
+
+/* Opens a picture; the caller closes its snapshot. */
+static int open_picture(const char *name, const struct stat_options *options, bool with_placement,
+                        struct stat_picture *out_picture)
+{
+    struct stat_picture picture = {.rate = -1};
+    const int error = shmbus_snapshot_open(name, options->folder, &picture.snapshot);
+    if (error != 0) {
+        return error;
+    }
+    if (with_placement && shmbus_snapshot_bus(picture.snapshot)->state != SHMBUS_STATE_DAMAGED) {
+        picture.placed = shmbus_snapshot_placement(picture.snapshot, &picture.placement) == 0;
+    }
+    *out_picture = picture;
+    return 0;
+}
+
+static int show_bus(const struct stat_options *options)
+{
+    struct stat_picture picture;
+    int error = open_picture(options->bus_name, options, true, &picture);
+    if (error != 0) {
+        return cli_bus_failed(options->bus_name, error,
+                              error == -ENOENT ? "shmbus-stat without a name lists those there are"
+                                               : NULL);
+    }
+    if (options->json) {
+        stat_print_json(&picture);
+        putchar('\n');
+    } else {
+        error = measure_rate(options, &picture);
+        if (error == 0) {
+            stat_print_page(&picture);
+        }
+    }
+    const bool damaged = shmbus_snapshot_bus(picture.snapshot)->state == SHMBUS_STATE_DAMAGED;
+    shmbus_snapshot_close(picture.snapshot);
+    if (error != 0) {
+        return cli_bus_failed(options->bus_name, error, NULL);
+    }
+    const int written = cli_flush_stdout();
+    return damaged ? CLI_FAILED : written;
+}
+
+/* A bus that is gone since it was named is left out: that is no error of anybody's. */
+static int show_one_of_all(const char *name, void *context)
+{
+    struct listing *listing = context;
+    const bool json = listing->options->json;
+    struct stat_picture picture;
+    const int error = open_picture(name, listing->options, json, &picture);
+    if (error == -ENOENT) {
+        return 0;
+    }
+    if (json) {
+        fputs(listing->count > 0 ? "," : "", stdout);
+    } else if (listing->count == 0) {
+        stat_print_head();
+    }
+    listing->count++;
+    if (error != 0 && json) {
+        stat_print_json_unreadable(name, cli_why(error));
+    } else if (error != 0) {
+        stat_print_unreadable(name, cli_why(error));
+    } else {
+        (json ? stat_print_json : stat_print_line)(&picture);
+        shmbus_snapshot_close(picture.snapshot);
+    }
+    return 0;
+}
+
+static int show_all(const struct stat_options *options)
+{
+    struct listing listing = {.options = options};
+    if (options->json) {
+        fputs("{\"buses\":[", stdout);
+    }
+    const int result = shmbus_list(options->folder, show_one_of_all, &listing);
+    if (result < 0) {
+        return cli_failed("cannot list buses: %s (--folder or SHMBUS_DIR names where they are)",
+                          cli_why(result));
+    }
+    if (options->json) {
+        puts("]}");
+    } else if (listing.count == 0) {
+        fputs("shmbus-stat: there is no bus (shmbus-pub makes one)\n", stderr);
+    }
+    return cli_flush_stdout();
+}
+
+static int read_options(int count, char **arguments, struct stat_options *options, bool *out_go)
+{
+    int result = CLI_OK;
+    int code = 0;
+    opterr = 0;
+    *out_go = false;
+    while (result == CLI_OK &&
+           (code = getopt_long(count, arguments, ":", long_options, NULL)) != -1) {
+        switch (code) {
+        case OPTION_HELP:
+            return cli_help(help_text);
+        case OPTION_VERSION:
+            return cli_version();
+        case OPTION_JSON:
+            options->json = true;
+            break;
+        case OPTION_INTERVAL:
+            result = cli_seconds("--interval", optarg, &options->interval_ns);
+            break;
+        case OPTION_FOLDER:
+            options->folder = optarg;
+            break;
+        default:
+            result = cli_bad_option(code, arguments);
+        }
+    }
+    if (result == CLI_OK && count - optind > 1) {
+        result = cli_usage("'%s' is too much: one bus is shown", arguments[optind + 1]);
+    }
+    options->bus_name = arguments[optind];
+    *out_go = result == CLI_OK;
+    return result;
+}
+
+int main(int count, char **arguments)
+{
+    struct stat_options options = {.interval_ns = 200000000};
+    bool go = false;
+    cli_begin("shmbus-stat");
+    const int result = read_options(count, arguments, &options, &go);
+    if (!go) {
+        return result;
+    }
+    return options.bus_name ? show_bus(&options) : show_all(&options);
+}

@@ -1,0 +1,194 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * A bus as one object of JSON: see stat.h. What this process may not know (control belongs to those
+ * who consume) is null, so that a reader never takes "not to be seen" for zero.
+ */
+#include <stdio.h>
+
+#include "stat.h"
+
+static void print_string(const char *string)
+{
+    char printable[STAT_TEXT_BYTES];
+    char json[STAT_TEXT_BYTES * 2];
+    stat_text(string, printable);
+    size_t length = 0;
+    while (printable[length] != '\0') {
+        length++;
+    }
+    /* Printable text has no control characters: only quotes and backslashes grow, to two bytes. */
+    printf("\"%.*s\"", (int)text_json(printable, length, json), json);
+}
+
+static void print_key(const char *key, bool *first)
+{
+    printf(*first ? "\"%s\":" : ",\"%s\":", key);
+    *first = false;
+}
+
+/* A number, or null where it is not known. */
+static void print_number(const char *key, bool known, uint64_t number, bool *first)
+{
+    print_key(key, first);
+    if (known) {
+        printf("%llu", (unsigned long long)number);
+    } else {
+        fputs("null", stdout);
+    }
+}
+
+static void print_word(const char *key, const char *word, bool *first)
+{
+    print_key(key, first);
+    print_string(word);
+}
+
+static void print_flag(const char *key, bool known, bool flag, bool *first)
+{
+    print_key(key, first);
+    fputs(!known ? "null" : flag ? "true" : "false", stdout);
+}
+
+static void print_producers(const struct shmbus_snapshot *snapshot, uint32_t count)
+{
+    fputs(",\"producers\":[", stdout);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct shmbus_producer_info *producer = shmbus_snapshot_producer(snapshot, i);
+        bool first = true;
+        fputs(i > 0 ? ",{" : "{", stdout);
+        print_number("pid", true, producer->pid, &first);
+        print_flag("alive", true, producer->alive != 0, &first);
+        print_number("published", true, producer->published, &first);
+        print_number("blocked", true, producer->blocked, &first);
+        print_number("exhausted", true, producer->exhausted, &first);
+        putchar('}');
+    }
+    putchar(']');
+}
+
+static void print_consumers(const struct shmbus_snapshot *snapshot,
+                            const struct shmbus_bus_info *bus)
+{
+    if (!bus->control_known) {
+        fputs(",\"consumers\":null", stdout);
+        return;
+    }
+    fputs(",\"consumers\":[", stdout);
+    for (uint32_t i = 0; i < bus->consumer_count; i++) {
+        const struct shmbus_consumer_info *consumer = shmbus_snapshot_consumer(snapshot, i);
+        bool first = true;
+        fputs(i > 0 ? ",{" : "{", stdout);
+        print_word("name", consumer->name, &first);
+        print_number("entry", true, consumer->entry, &first);
+        print_number("pid", true, consumer->pid, &first);
+        print_word("kind", stat_kind_word(consumer->kind), &first);
+        print_flag("alive", consumer->life != SHMBUS_LIFE_UNKNOWN,
+                   consumer->life != SHMBUS_LIFE_DEAD, &first);
+        print_word("life", stat_life_word(consumer->life), &first);
+        print_flag("gates", true, consumer->gates != 0, &first);
+        print_number("cursor", true, consumer->cursor, &first);
+        print_number("lag", true, consumer->lag, &first);
+        print_number("received", true, consumer->received, &first);
+        print_number("lost", true, consumer->lost, &first);
+        print_number("held", true, consumer->held, &first);
+        putchar('}');
+    }
+    putchar(']');
+}
+
+static void print_pools(const struct shmbus_snapshot *snapshot, const struct shmbus_bus_info *bus)
+{
+    fputs(",\"pools\":[", stdout);
+    for (uint32_t i = 0; i < bus->class_count; i++) {
+        const struct shmbus_pool_stats *pool = shmbus_snapshot_pool(snapshot, i);
+        bool first = true;
+        fputs(i > 0 ? ",{" : "{", stdout);
+        print_number("slab_bytes", true, pool->slab_bytes, &first);
+        print_number("count", true, pool->slab_count, &first);
+        print_number("acquired", true, pool->acquired, &first);
+        print_number("released", true, pool->released, &first);
+        print_number("in_use", true, pool->in_use, &first);
+        print_number("held", bus->control_known, pool->held, &first);
+        print_number("high_water", true, pool->high_water, &first);
+        print_number("exhausted", true, pool->exhausted, &first);
+        putchar('}');
+    }
+    putchar(']');
+}
+
+static void print_placement(const struct stat_picture *picture, const struct shmbus_bus_info *bus)
+{
+    const struct shmbus_placement *placement = &picture->placement;
+    const bool known = picture->placed && placement->numa_known;
+    char word[16];
+    bool first = true;
+    fputs(",\"numa\":{", stdout);
+    print_word("requested", stat_numa_word(bus, word, sizeof(word)), &first);
+    print_key("pages_by_node", &first);
+    if (known) {
+        putchar('[');
+        for (uint32_t i = 0; i < placement->node_count && i < SHMBUS_NODES_MAX; i++) {
+            printf(i > 0 ? ",%llu" : "%llu", (unsigned long long)placement->pages_by_node[i]);
+        }
+        putchar(']');
+    } else {
+        fputs("null", stdout);
+    }
+    print_number("pages_elsewhere", known, placement->pages_elsewhere, &first);
+    putchar('}');
+    first = false;
+    print_number("page_bytes", picture->placed, placement->page_bytes, &first);
+    print_number("huge_bytes", picture->placed, placement->huge_bytes, &first);
+    print_word("huge_requested", stat_pages_word(bus->pages), &first);
+}
+
+static void print_damaged(const char *name, const char *state, const char *why)
+{
+    bool first = true;
+    putchar('{');
+    print_word("bus", name, &first);
+    print_word("state", state, &first);
+    print_word("why", why, &first);
+    fputs(",\"tail\":null,\"capacity\":null,\"slot_bytes\":null,\"producers\":null,"
+          "\"consumers\":null,\"pools\":null,\"numa\":null,\"page_bytes\":null}",
+          stdout);
+}
+
+void stat_print_json_unreadable(const char *name, const char *why)
+{
+    print_damaged(name, "unreadable", why);
+}
+
+void stat_print_json(const struct stat_picture *picture)
+{
+    const struct shmbus_bus_info *bus = shmbus_snapshot_bus(picture->snapshot);
+    bool first = true;
+    if (bus->state == SHMBUS_STATE_DAMAGED) {
+        print_damaged(bus->name, stat_state_word(bus->state),
+                      shmbus_snapshot_why(picture->snapshot));
+        return;
+    }
+    putchar('{');
+    print_word("bus", bus->name, &first);
+    print_word("state", stat_state_word(bus->state), &first);
+    print_number("tail", true, bus->tail, &first);
+    print_number("floor", true, bus->floor, &first);
+    print_number("first_sequence", true, bus->first_sequence, &first);
+    print_number("capacity", true, bus->capacity, &first);
+    print_number("slot_bytes", true, bus->slot_bytes, &first);
+    print_number("ring_used", bus->control_known, bus->ring_used, &first);
+    print_number("feed_bytes", true, bus->feed_bytes, &first);
+    print_number("control_bytes", true, bus->control_bytes, &first);
+    print_number("created_ns", true, (uint64_t)bus->created_ns, &first);
+    print_number("max_consumers", true, bus->max_consumers, &first);
+    print_flag("timestamps", true, (bus->flags & SHMBUS_BUS_TIMESTAMPS) != 0, &first);
+    print_flag("scrub", true, (bus->flags & SHMBUS_BUS_SCRUB) != 0, &first);
+    print_number("uid", true, bus->owner_uid, &first);
+    print_number("gid", true, bus->owner_gid, &first);
+    print_number("mode", true, bus->mode, &first);
+    print_producers(picture->snapshot, bus->producer_count);
+    print_consumers(picture->snapshot, bus);
+    print_pools(picture->snapshot, bus);
+    print_placement(picture, bus);
+    putchar('}');
+}

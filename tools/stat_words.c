@@ -1,0 +1,92 @@
+/* SPDX-License-Identifier: MIT */
+/* Words for what stands in a snapshot as numbers, and strings made fit to print: see stat.h. */
+#include <stdio.h>
+#include <string.h>
+
+#include "stat.h"
+
+static const char unknown[] = "unknown";
+
+const char *stat_state_word(uint32_t state)
+{
+    switch (state) {
+    case SHMBUS_STATE_OPEN:
+        return "open";
+    case SHMBUS_STATE_CLOSED:
+        return "closed";
+    case SHMBUS_STATE_DEAD:
+        return "dead";
+    case SHMBUS_STATE_DAMAGED:
+        return "damaged";
+    default:
+        return unknown;
+    }
+}
+
+const char *stat_kind_word(uint32_t kind)
+{
+    switch (kind) {
+    case SHMBUS_OPTIONAL:
+        return "optional";
+    case SHMBUS_REQUIRED:
+        return "required";
+    case SHMBUS_OBSERVER:
+        return "observer";
+    default:
+        return unknown;
+    }
+}
+
+const char *stat_life_word(uint32_t life)
+{
+    switch (life) {
+    case SHMBUS_LIFE_ALIVE:
+        return "alive";
+    case SHMBUS_LIFE_DEAD:
+        return "dead";
+    case SHMBUS_LIFE_EVICTED:
+        return "evicted";
+    default:
+        return unknown;
+    }
+}
+
+const char *stat_pages_word(uint32_t pages)
+{
+    switch (pages) {
+    case SHMBUS_PAGES_BASE:
+        return "none";
+    case SHMBUS_PAGES_THP:
+        return "thp";
+    case SHMBUS_PAGES_HUGETLB:
+        return "hugetlb";
+    default:
+        return unknown;
+    }
+}
+
+const char *stat_numa_word(const struct shmbus_bus_info *bus, char *buffer, size_t size)
+{
+    switch (bus->numa) {
+    case SHMBUS_NUMA_NONE:
+        return "none";
+    case SHMBUS_NUMA_LOCAL:
+        return "local";
+    case SHMBUS_NUMA_INTERLEAVE:
+        return "interleave";
+    case SHMBUS_NUMA_NODE:
+        snprintf(buffer, size, "%u", bus->numa_node);
+        return buffer;
+    default:
+        return unknown;
+    }
+}
+
+const char *stat_text(const char *string, char buffer[STAT_TEXT_BYTES])
+{
+    char whole[513];
+    const size_t length = strnlen(string, sizeof(whole) - 1);
+    memcpy(whole, string, length);
+    whole[length] = '\0';
+    return text_printable(whole, buffer);
+}
