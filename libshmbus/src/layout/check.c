@@ -1,0 +1,197 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The check of an untrusted header: nothing in it is believed until all of it is. The caller
+ * copies the header out of the mapping first, so that it cannot change between check and use.
+ */
+#include "error/error.h"
+#include "layout/layout.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+uint64_t layout_checksum(const struct feed_header *header)
+{
+    struct feed_header copy = *header;
+    copy.checksum = 0;
+    const unsigned char *bytes = (const unsigned char *)&copy;
+    uint64_t hash = UINT64_C(0xcbf29ce484222325);
+    for (size_t i = 0; i < sizeof copy; i++)
+        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
+static int is_power_of_two(uint64_t value)
+{
+    return value != 0 && (value & (value - 1)) == 0;
+}
+
+static int check_kind(const struct feed_header *header, const char *name)
+{
+    if (header->magic != LAYOUT_FEED_MAGIC) {
+        if (header->magic == __builtin_bswap64(LAYOUT_FEED_MAGIC))
+            return error_set(-EPROTO,
+                             "%s: made on a machine of the other byte order (0x%08" PRIx32
+                             ", here 0x%08" PRIx32 "); a bus does not leave its host",
+                             name, header->byte_order, LAYOUT_BYTE_ORDER);
+        return error_set(-EPROTO, "%s: feed begins with 0x%016" PRIx64 ", a bus with 0x%016" PRIx64,
+                         name, header->magic, LAYOUT_FEED_MAGIC);
+    }
+    if (header->byte_order != LAYOUT_BYTE_ORDER)
+        return error_set(-EPROTO, "%s: byte order 0x%08" PRIx32 ", here 0x%08" PRIx32, name,
+                         header->byte_order, LAYOUT_BYTE_ORDER);
+    if (header->layout_major != LAYOUT_MAJOR)
+        return error_set(-EPROTONOSUPPORT,
+                         "%s: layout version %u.%u, this library (%s) reads %d.%d (use the same "
+                         "libshmbus on both sides)",
+                         name, header->layout_major, header->layout_minor, shmbus_version(),
+                         LAYOUT_MAJOR, LAYOUT_MINOR);
+    uint64_t unknown = header->features_required & ~LAYOUT_REQUIRES_KNOWN;
+    if (unknown != 0)
+        return error_set(-EPROTONOSUPPORT,
+                         "%s: needs features 0x%" PRIx64 ", of which this library (%s) does not "
+                         "know 0x%" PRIx64 " (use a newer libshmbus)",
+                         name, header->features_required, shmbus_version(), unknown);
+    return 0;
+}
+
+static int check_region(const struct feed_header *header, struct layout_region region,
+                        uint64_t least, uint64_t alignment)
+{
+    return region.offset % alignment == 0 && region.offset >= LAYOUT_PAGE &&
+           region.length >= least && region.offset <= header->feed_bytes &&
+           region.length <= header->feed_bytes - region.offset;
+}
+
+static const char *bad_class(const struct feed_header *header)
+{
+    uint64_t next_slab = 0;
+    for (uint32_t i = 0; i < header->class_count; i++) {
+        const struct layout_class *found = &header->classes[i];
+        if (found->slab_bytes < 64 || found->slab_bytes > SHMBUS_SLAB_BYTES_MAX ||
+            found->slab_bytes % LAYOUT_SLAB_ALIGN != 0)
+            return "slab_bytes";
+        if (found->slab_count < 1 || found->slab_count > SHMBUS_SLABS_MAX)
+            return "slab_count";
+        if (found->first_slab != next_slab)
+            return "first_slab";
+        struct layout_region slabs = {found->slabs_offset, found->slab_bytes * found->slab_count};
+        if (!check_region(header, slabs, 1, LAYOUT_PAGE))
+            return "slabs_offset";
+        next_slab += found->slab_count;
+    }
+    return NULL;
+}
+
+/* Names the first field that cannot be, or NULL. */
+static const char *bad_field(const struct feed_header *header)
+{
+    if (header->header_bytes != sizeof *header)
+        return "header_bytes";
+    if (!is_power_of_two(header->capacity) || header->capacity < SHMBUS_CAPACITY_MIN ||
+        header->capacity > SHMBUS_CAPACITY_MAX)
+        return "capacity";
+    if (!is_power_of_two(header->slot_bytes) || header->slot_bytes < SHMBUS_SLOT_BYTES_MIN ||
+        header->slot_bytes > SHMBUS_SLOT_BYTES_MAX)
+        return "slot_bytes";
+    if (header->first_sequence > SHMBUS_FIRST_SEQUENCE_MAX)
+        return "first_sequence";
+    if (header->max_consumers < 1 || header->max_consumers > SHMBUS_CONSUMERS_MAX)
+        return "max_consumers";
+    if (header->max_producers < 1 || header->max_producers > LAYOUT_PRODUCERS_MAX)
+        return "max_producers";
+    if (header->class_count > SHMBUS_CLASSES_MAX)
+        return "class_count";
+    const char *class_field = bad_class(header);
+    if (class_field != NULL)
+        return class_field;
+    uint64_t slabs = layout_slab_total(header);
+    if (slabs > SHMBUS_SLABS_MAX)
+        return "slab_count";
+    if (!check_region(header, header->state, sizeof(struct feed_state), LAYOUT_APART))
+        return "state";
+    if (!check_region(header, header->producers,
+                      (uint64_t)header->max_producers * sizeof(struct producer_entry),
+                      LAYOUT_APART))
+        return "producers";
+    if (!check_region(header, header->evictions, (uint64_t)header->max_consumers * 8, 8))
+        return "evictions";
+    if (!check_region(header, header->generations, slabs * 4, 4))
+        return "generations";
+    if (!check_region(header, header->ring, header->capacity * header->slot_bytes, LAYOUT_PAGE))
+        return "ring";
+    if (header->entry_bytes % LAYOUT_PAGE != 0 ||
+        header->entry_bytes < sizeof(struct control_entry) + layout_hold_words(slabs) * 8)
+        return "entry_bytes";
+    if (header->entries_offset != 2 * (uint64_t)LAYOUT_PAGE)
+        return "entries_offset";
+    if (header->control_bytes !=
+        header->entries_offset + (uint64_t)header->max_consumers * header->entry_bytes)
+        return "control_bytes";
+    if (memchr(header->name, 0, sizeof header->name) == NULL)
+        return "name";
+    return NULL;
+}
+
+int layout_check(const struct feed_header *header, uint64_t mapped_bytes, const char *name)
+{
+    int result = check_kind(header, name);
+    if (result < 0)
+        return result;
+    uint64_t checksum = layout_checksum(header);
+    if (checksum != header->checksum)
+        return error_set(-EBADMSG,
+                         "%s: damaged header: its checksum is 0x%016" PRIx64
+                         ", its bytes give 0x%016" PRIx64 " (remove the bus and create it anew)",
+                         name, header->checksum, checksum);
+    if (header->feed_bytes > mapped_bytes)
+        return error_set(-EBADMSG,
+                         "%s: feed is too short: %" PRIu64 " bytes, its header says %" PRIu64
+                         " (remove the bus and create it anew)",
+                         name, mapped_bytes, header->feed_bytes);
+    const char *field = bad_field(header);
+    if (field != NULL)
+        return error_set(-EBADMSG,
+                         "%s: damaged header: %s cannot be (remove the bus and create it anew)",
+                         name, field);
+    return 0;
+}
+
+int layout_check_control(const struct control_header *control, const struct feed_header *header,
+                         uint64_t mapped_bytes)
+{
+    if (control->magic != LAYOUT_CONTROL_MAGIC || control->byte_order != LAYOUT_BYTE_ORDER ||
+        memcmp(control->segment_id, header->segment_id, LAYOUT_ID_BYTES) != 0)
+        return error_set(-EBADMSG,
+                         "%s: control is not of the same bus as feed (remove the bus and create "
+                         "it anew)",
+                         header->name);
+    if (mapped_bytes < header->control_bytes)
+        return error_set(-EBADMSG,
+                         "%s: control is too short: %" PRIu64 " bytes, feed says %" PRIu64
+                         " (remove the bus and create it anew)",
+                         header->name, mapped_bytes, header->control_bytes);
+    return 0;
+}
+
+int layout_same_geometry(const struct feed_header *have, const struct feed_header *want)
+{
+#define DIFFERENT(field)                                                                           \
+    if (have->field != want->field)                                                                \
+    return error_set(-EEXIST,                                                                      \
+                     "%s: exists with " #field " %" PRIu64 ", asked for with %" PRIu64             \
+                     " (use its geometry, or remove it first)",                                    \
+                     have->name, (uint64_t)have->field, (uint64_t)want->field)
+    DIFFERENT(capacity);
+    DIFFERENT(slot_bytes);
+    DIFFERENT(max_consumers);
+    DIFFERENT(max_producers);
+    DIFFERENT(class_count);
+    DIFFERENT(flags);
+    DIFFERENT(features_required);
+    for (uint32_t i = 0; i < have->class_count; i++) {
+        DIFFERENT(classes[i].slab_bytes);
+        DIFFERENT(classes[i].slab_count);
+    }
+#undef DIFFERENT
+    return 0;
+}

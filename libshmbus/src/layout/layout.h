@@ -1,0 +1,264 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Every byte that processes share: the structs of feed and control, and where each region lies.
+ * Fixed-width types, natural alignment, no pointers. Each group of words says who writes it; words
+ * of different writers stand 128 bytes apart, since processors fetch lines in pairs.
+ *
+ * layout_fields.h lists the fields once more with their offsets: the asserts at the end of this
+ * file and docs/layout.md come from that list.
+ */
+#ifndef SHMBUS_LAYOUT_H
+#define SHMBUS_LAYOUT_H
+
+#include "shmbus/shmbus.h"
+
+#include <stdalign.h>
+#include <stdatomic.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#define LAYOUT_FEED_MAGIC    UINT64_C(0x0a0d7375626d6873) /* "shmbus\r\n" */
+#define LAYOUT_CONTROL_MAGIC UINT64_C(0x0a0d6c7274636273) /* "sbctrl\r\n" */
+#define LAYOUT_LOCATOR_MAGIC UINT64_C(0x0a0d636f6c6d6273) /* "sbmloc\r\n" */
+#define LAYOUT_BYTE_ORDER    UINT32_C(0x01020304)
+#define LAYOUT_MAJOR         1
+#define LAYOUT_MINOR         0
+
+#define LAYOUT_PAGE          4096u /* what regions are aligned to, and what the entries of control are */
+#define LAYOUT_APART         128u /* distance between words of different writers */
+#define LAYOUT_ID_BYTES      16u  /* of a segment's and a boot's random id */
+#define LAYOUT_PRODUCERS_MAX 64u
+#define LAYOUT_SLAB_ALIGN    64u
+
+/* Features that a reader must understand, and those that it may ignore. */
+#define LAYOUT_REQUIRES_TIMESTAMPS                                                                 \
+    UINT64_C(0x1)                           /* 8 bytes of each payload area are a timestamp        \
+                                             */
+#define LAYOUT_REQUIRES_POOL  UINT64_C(0x2) /* messages may be in slabs */
+#define LAYOUT_REQUIRES_KNOWN (LAYOUT_REQUIRES_TIMESTAMPS | LAYOUT_REQUIRES_POOL)
+#define LAYOUT_ALLOWS_SCRUB   UINT64_C(0x1) /* slabs are zeroed as they come back */
+
+/* A part of feed: whole within the file, checked before it is believed. */
+struct layout_region {
+    uint64_t offset; /* bytes from the file's start */
+    uint64_t length; /* bytes */
+};
+
+/* One size class of the pool. */
+struct layout_class {
+    uint64_t slab_bytes;
+    uint64_t slab_count;
+    uint64_t slabs_offset; /* of its first slab, from feed's start */
+    uint64_t first_slab;   /* number of its first slab among all classes: its bit and generation */
+};
+
+/* The beginning of feed. Written once by the creator, before the name exists; never changed. */
+struct feed_header {
+    uint64_t magic;
+    uint32_t byte_order;
+    uint16_t layout_major;
+    uint16_t layout_minor;
+    uint64_t checksum; /* of header_bytes from magic on, with this field 0 */
+    uint32_t header_bytes;
+    uint32_t flags; /* SHMBUS_BUS_... */
+    uint8_t segment_id[LAYOUT_ID_BYTES];
+    uint8_t boot_id[LAYOUT_ID_BYTES];
+    int64_t created_realtime_ns;
+    int64_t created_monotonic_ns;
+    uint64_t features_required;
+    uint64_t features_optional;
+    uint64_t feed_bytes;
+    uint64_t control_bytes;
+    uint64_t capacity;
+    uint64_t first_sequence;
+    uint32_t slot_bytes;
+    uint32_t max_consumers;
+    uint32_t max_producers;
+    uint32_t class_count;
+    uint32_t entry_bytes;    /* of one consumer's part of control */
+    uint32_t numa;           /* enum shmbus_numa, as asked */
+    uint32_t numa_node;      /* as asked */
+    uint32_t pages;          /* enum shmbus_pages, as asked */
+    uint64_t entries_offset; /* of the first consumer's entry, from control's start */
+    struct layout_region state;
+    struct layout_region producers;
+    struct layout_region evictions;
+    struct layout_region types;
+    struct layout_region generations;
+    struct layout_region ring;
+    struct layout_region slabs;
+    struct layout_class classes[SHMBUS_CLASSES_MAX];
+    char name[SHMBUS_NAME_MAX + 8];
+};
+
+/* What stands in place of feed in the bus's folder when feed itself is on hugetlbfs. */
+struct feed_locator {
+    uint64_t magic;
+    uint32_t byte_order;
+    uint16_t layout_major;
+    uint16_t layout_minor;
+    uint8_t segment_id[LAYOUT_ID_BYTES];
+    char path[480]; /* of feed, absolute */
+};
+
+/* States of the bus. */
+#define BUS_OPEN   1u /* being published, or its producer died */
+#define BUS_CLOSED 2u /* the stream has ended at tail */
+
+/* The bus's own words, in feed. */
+struct feed_state {
+    /* writer: the producer */
+    alignas(LAYOUT_APART) _Atomic uint32_t bus_state;
+    /* writer: the producer; a hint, at most K behind: see ring.h */
+    alignas(LAYOUT_APART) _Atomic uint64_t tail;
+    /* writer: the producer; a futex that parked consumers sleep on */
+    alignas(LAYOUT_APART) _Atomic uint32_t wake_consumers;
+};
+
+/* One class's counts, as one producer made them. */
+struct producer_class {
+    _Atomic uint64_t acquired;
+    _Atomic uint64_t released;
+    _Atomic uint64_t high_water;
+    _Atomic uint64_t exhausted;
+};
+
+#define PRODUCER_FREE   0u
+#define PRODUCER_ACTIVE 1u
+
+/* One producer's words, in feed. */
+struct producer_entry {
+    /* writer: this producer */
+    alignas(LAYOUT_APART) _Atomic uint32_t state;
+    _Atomic uint32_t pid;
+    _Atomic uint64_t epoch;     /* how many producers had this entry */
+    _Atomic uint64_t published; /* brought up to date together with the tail */
+    _Atomic uint64_t blocked;
+    _Atomic uint64_t exhausted;
+    /* writer: this producer; read by those that join */
+    alignas(LAYOUT_APART) _Atomic uint64_t floor;
+    /* writer: this producer */
+    alignas(LAYOUT_APART) struct producer_class classes[SHMBUS_CLASSES_MAX];
+};
+
+/* The beginning of control. */
+struct control_header {
+    /* writer: the creator, before the name exists */
+    uint64_t magic;
+    uint32_t byte_order;
+    uint16_t layout_major;
+    uint16_t layout_minor;
+    uint8_t segment_id[LAYOUT_ID_BYTES];
+    uint64_t control_bytes;
+    uint64_t entries_offset;
+    uint32_t entry_bytes;
+    uint32_t max_consumers;
+};
+
+/* The second page of control: the words that every consumer may write. */
+struct control_shared {
+    /* writer: any consumer that joins, by compare-and-swap, and only upwards:
+     * docs/decisions/0001-entries-used.md */
+    alignas(LAYOUT_APART) _Atomic uint32_t entries_used;
+    /* writer: any consumer that parks, and the producer */
+    alignas(LAYOUT_APART) _Atomic uint32_t parked;
+    /* writer: any consumer that moves on; a futex that a parked producer sleeps on */
+    alignas(LAYOUT_APART) _Atomic uint32_t wake_producers;
+};
+
+/* States of a consumer's entry. */
+#define ENTRY_FREE    0u
+#define ENTRY_JOINING 1u
+#define ENTRY_ACTIVE  2u
+
+/* One consumer's words, in control, on pages of its own; its hold bitmap follows them. */
+struct control_entry {
+    /* writer: this consumer; state also by who repairs it once it is proven dead */
+    alignas(LAYOUT_APART) _Atomic uint32_t state;
+    _Atomic uint32_t kind;
+    _Atomic uint64_t epoch;   /* how many consumers had this entry */
+    _Atomic uint64_t cursor;  /* next sequence to be read: everything below is consumed */
+    _Atomic uint64_t holding; /* bits set in the bitmap */
+    _Atomic uint64_t received;
+    _Atomic uint64_t lost;
+    _Atomic uint64_t filtered;
+    _Atomic uint64_t aborted;
+    /* writer: this consumer, when it joins */
+    alignas(LAYOUT_APART) _Atomic uint32_t pid;
+    uint32_t uid;
+    int64_t joined_ns;
+    char name[SHMBUS_NAME_MAX + 8];
+    /* writer: this consumer; one bit for each slab of all classes, in their order */
+    alignas(LAYOUT_APART) _Atomic uint64_t holds[];
+};
+
+/* A slot's header. The payload follows: timestamp where the bus has them, then bytes or a handle.
+ */
+struct slot_header {
+    /* writer: the producer */
+    _Atomic uint64_t stamp; /* see stamp.h */
+    _Atomic uint64_t meta;  /* see stamp.h: length, type, flags */
+};
+
+#define LAYOUT_SLOT_HEADER 16u
+#define LAYOUT_TIMESTAMP   8u
+#define LAYOUT_HANDLE      8u
+
+/* Lock bytes. Life is held as long as the mapping; repair only while somebody repairs. */
+#define LOCK_LIFE   0     /* + index: in owner and feed of a producer, in control of a consumer */
+#define LOCK_REPAIR 65536 /* + index */
+
+/* Fills in header out of options: defaults, limits, offsets. Returns 0, -EINVAL or -E2BIG. */
+int layout_plan(const struct shmbus_bus_options *options, const char *name, uint64_t page_bytes,
+                struct feed_header *out_header);
+
+/* Copies options over defaults, honouring their struct_bytes. Returns 0, -EINVAL or -E2BIG. */
+int layout_take_options(const void *options, size_t known_bytes, const char *what, void *out_copy);
+
+/* The checksum of a header (FNV-1a, 64 bits). */
+uint64_t layout_checksum(const struct feed_header *header);
+
+/* Checks an untrusted header against the length that is mapped. The header is a private copy. */
+int layout_check(const struct feed_header *header, uint64_t mapped_bytes, const char *name);
+
+/* Checks an untrusted control header against feed's. */
+int layout_check_control(const struct control_header *control, const struct feed_header *header,
+                         uint64_t mapped_bytes);
+
+/* Says whether two headers have the same geometry; if not, names the first difference. */
+int layout_same_geometry(const struct feed_header *have, const struct feed_header *want);
+
+/* Bytes that a message can have in its slot. */
+static inline uint32_t layout_inline_bytes(const struct feed_header *header)
+{
+    uint32_t taken = LAYOUT_SLOT_HEADER;
+    if (header->features_required & LAYOUT_REQUIRES_TIMESTAMPS)
+        taken += LAYOUT_TIMESTAMP;
+    return header->slot_bytes - taken;
+}
+
+/* Slabs of all classes. */
+static inline uint64_t layout_slab_total(const struct feed_header *header)
+{
+    if (header->class_count == 0)
+        return 0;
+    const struct layout_class *last = &header->classes[header->class_count - 1];
+    return last->first_slab + last->slab_count;
+}
+
+/* Words of one consumer's hold bitmap. */
+static inline uint64_t layout_hold_words(uint64_t slab_total)
+{
+    return (slab_total + 63) / 64;
+}
+
+static inline struct control_entry *layout_entry(void *control, const struct feed_header *header,
+                                                 uint32_t index)
+{
+    unsigned char *first = (unsigned char *)control + header->entries_offset;
+    return (struct control_entry *)(void *)(first + (uint64_t)index * header->entry_bytes);
+}
+
+#include "layout/layout_fields.h"
+
+#endif
