@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The parts of the ring that walk over it: for joiners, takeover and tools.
+ */
+#include "ring/ring.h"
+
+struct ring ring_view(void *feed, const struct feed_header *header)
+{
+    int timestamps = (header->features_required & LAYOUT_REQUIRES_TIMESTAMPS) != 0;
+    struct ring ring = {
+        .slots = (unsigned char *)feed + header->ring.offset,
+        .mask = header->capacity - 1,
+        .slot_shift = (uint32_t)__builtin_ctz(header->slot_bytes),
+        .payload_offset = LAYOUT_SLOT_HEADER + (timestamps ? LAYOUT_TIMESTAMP : 0),
+        .inline_bytes = layout_inline_bytes(header),
+        .timestamps = (uint32_t)timestamps,
+    };
+    return ring;
+}
+
+uint64_t ring_find_tail(const struct ring *ring, uint64_t hint)
+{
+    uint64_t tail = hint;
+    /* Ends: a lap is finite, and a stamp of the next lap is not the one expected. */
+    for (uint64_t i = 0; i <= ring->mask; i++, tail++)
+        if (!ring_is_final(ring_poll(ring_slot(ring, tail)), tail))
+            break;
+    return tail;
+}
+
+void ring_void_beyond(const struct ring *ring, uint64_t tail)
+{
+    for (uint64_t i = 0; i <= ring->mask; i++) {
+        uint64_t sequence = tail + i;
+        struct slot_header *slot = ring_slot(ring, sequence);
+        uint64_t stamp = ring_poll(slot);
+        /* What stands here is of the lap before, or of nothing, or beyond the tail. */
+        if (stamp == 0 || ring_is_final(stamp, sequence - ring->mask - 1))
+            continue;
+        /* relaxed: only the owner publishes, and it begins after this; consumers go by stamps */
+        atomic_store_explicit(&slot->stamp, 0, memory_order_relaxed);
+    }
+}
+
+uint64_t ring_find_oldest(const struct ring *ring, uint64_t tail, uint64_t first)
+{
+    uint64_t oldest = tail;
+    for (uint64_t i = 0; i <= ring->mask && oldest > first; i++, oldest--)
+        if (!ring_is_final(ring_poll(ring_slot(ring, oldest - 1)), oldest - 1))
+            break;
+    return oldest;
+}
