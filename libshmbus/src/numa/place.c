@@ -1,0 +1,179 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Placement with libnuma's system call wrappers. Its higher functions print to stderr and are not
+ * used.
+ */
+#include "numa/place.h"
+
+#include "error/error.h"
+
+#include <inttypes.h>
+#include <numa.h>
+#include <numaif.h>
+#include <sched.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <unistd.h>
+
+#ifndef MADV_POPULATE_READ
+#define MADV_POPULATE_READ  22
+#define MADV_POPULATE_WRITE 23
+#endif
+
+#define POPULATE_CHUNK (UINT64_C(64) << 20)
+#define ASK_BATCH      1024
+
+static int node_is_there(uint32_t node)
+{
+    return node < SHMBUS_NODES_MAX && (int)node <= numa_max_node() &&
+           numa_bitmask_isbitset(numa_all_nodes_ptr, node);
+}
+
+static void name_nodes(char *text, size_t room)
+{
+    size_t used = 0;
+    text[0] = 0;
+    for (int node = 0; node <= numa_max_node() && used + 12 < room; node++)
+        if (node_is_there((uint32_t)node))
+            used += (size_t)snprintf(text + used, room - used, "%s%d", used ? " " : "", node);
+}
+
+static int bind_node(void *address, uint64_t bytes, uint32_t node)
+{
+    long long free_bytes = 0;
+    if (numa_node_size64((int)node, &free_bytes) >= 0 && (uint64_t)free_bytes < bytes)
+        return error_set(-ENOMEM,
+                         "NUMA node %" PRIu32 " has %lld bytes free, %" PRIu64
+                         " are needed (use a smaller geometry or another node)",
+                         node, free_bytes, bytes);
+    unsigned long mask = 1ul << node;
+    if (mbind(address, bytes, MPOL_BIND, &mask, SHMBUS_NODES_MAX + 1, 0) < 0)
+        return error_set(errno == ENOSYS ? -ENOTSUP : -ENOMEM, "NUMA node %" PRIu32 ": mbind: %s",
+                         node, strerror(errno));
+    return 0;
+}
+
+int place_policy(void *address, uint64_t bytes, uint32_t numa, uint32_t node)
+{
+    if (numa == SHMBUS_NUMA_NONE)
+        return 0;
+    if (numa_available() < 0) {
+        if (numa == SHMBUS_NUMA_LOCAL)
+            return 0;
+        return error_set(-ENOTSUP, "NUMA unavailable: this kernel has no support for it (leave the "
+                                   "placement to none or local)");
+    }
+    if (numa == SHMBUS_NUMA_INTERLEAVE) {
+        unsigned long mask = 0;
+        for (uint32_t i = 0; i < SHMBUS_NODES_MAX; i++)
+            if (node_is_there(i))
+                mask |= 1ul << i;
+        if (mbind(address, bytes, MPOL_INTERLEAVE, &mask, SHMBUS_NODES_MAX + 1, 0) < 0)
+            return error_set(-ENOTSUP, "NUMA interleave: mbind: %s", strerror(errno));
+        return 0;
+    }
+    if (numa == SHMBUS_NUMA_LOCAL) {
+        int here = numa_node_of_cpu(sched_getcpu());
+        return here < 0 ? 0 : bind_node(address, bytes, (uint32_t)here);
+    }
+    if (!node_is_there(node)) {
+        char nodes[256];
+        name_nodes(nodes, sizeof nodes);
+        return error_set(-ENXIO, "NUMA node %" PRIu32 " is not there: this machine has %s", node,
+                         nodes);
+    }
+    return bind_node(address, bytes, node);
+}
+
+int place_populate(void *address, uint64_t bytes, int for_writing)
+{
+    for (uint64_t done = 0; done < bytes;) {
+        uint64_t chunk = bytes - done < POPULATE_CHUNK ? bytes - done : POPULATE_CHUNK;
+        int advice = for_writing ? MADV_POPULATE_WRITE : MADV_POPULATE_READ;
+        if (madvise((char *)address + done, chunk, advice) < 0) {
+            /* Interrupted: what was populated stays, so each round gets further. */
+            if (errno == EINTR)
+                continue;
+            /* EFAULT stands for what a touch would have got as SIGBUS. */
+            return errno == EFAULT ? -ENOSPC : -errno;
+        }
+        done += chunk;
+    }
+    return 0;
+}
+
+int place_ask(const void *address, uint64_t bytes, struct shmbus_placement *out_placement)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t pages = (bytes + page - 1) / page;
+    void *asked[ASK_BATCH];
+    int status[ASK_BATCH];
+    union {
+        const void *read;
+        void *any;
+    } start = {address};
+    place_populate(start.any, bytes, 0);
+    for (uint64_t done = 0; done < pages;) {
+        uint64_t count = pages - done < ASK_BATCH ? pages - done : ASK_BATCH;
+        for (uint64_t i = 0; i < count; i++)
+            asked[i] = (char *)start.any + (done + i) * page;
+        if (numa_available() < 0 || move_pages(0, count, asked, NULL, status, 0) < 0) {
+            out_placement->numa_known = 0;
+            out_placement->pages_elsewhere += pages - done;
+            return 0;
+        }
+        for (uint64_t i = 0; i < count; i++) {
+            if (status[i] < 0 || status[i] >= SHMBUS_NODES_MAX) {
+                out_placement->pages_elsewhere++;
+                continue;
+            }
+            out_placement->pages_by_node[status[i]]++;
+            if ((uint32_t)status[i] >= out_placement->node_count)
+                out_placement->node_count = (uint32_t)status[i] + 1;
+        }
+        done += count;
+    }
+    out_placement->numa_known = 1;
+    return 0;
+}
+
+void place_page_bytes(const void *address, uint64_t bytes, struct shmbus_placement *out_placement)
+{
+    uintptr_t from = (uintptr_t)address;
+    uint64_t base = (uint64_t)sysconf(_SC_PAGESIZE);
+    out_placement->page_bytes = base;
+    FILE *maps = fopen("/proc/self/smaps", "re");
+    if (maps == NULL)
+        return;
+    char *line = NULL;
+    size_t room = 0;
+    int inside = 0;
+    while (getline(&line, &room, maps) > 0) {
+        uintptr_t begin;
+        uintptr_t end;
+        uint64_t kilobytes;
+        if (sscanf(line, "%" SCNxPTR "-%" SCNxPTR " ", &begin, &end) == 2) {
+            inside = begin >= from && begin < from + bytes;
+        } else if (inside && sscanf(line, "KernelPageSize: %" SCNu64, &kilobytes) == 1) {
+            if (kilobytes * 1024 > base) {
+                out_placement->page_bytes = kilobytes * 1024;
+                out_placement->huge_bytes = bytes;
+            }
+        } else if (inside && (sscanf(line, "ShmemPmdMapped: %" SCNu64, &kilobytes) == 1 ||
+                              sscanf(line, "FilePmdMapped: %" SCNu64, &kilobytes) == 1)) {
+            out_placement->huge_bytes += kilobytes * 1024;
+        }
+    }
+    free(line);
+    fclose(maps);
+    if (out_placement->huge_bytes > 0 && out_placement->page_bytes == base) {
+        FILE *size = fopen("/sys/kernel/mm/transparent_hugepage/hpage_pmd_size", "re");
+        if (size != NULL) {
+            if (fscanf(size, "%" SCNu64, &out_placement->page_bytes) != 1)
+                out_placement->page_bytes = base;
+            fclose(size);
+        }
+    }
+}

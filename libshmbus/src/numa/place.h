@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Where pages go: the policy before the first touch, the touch with an error code in place of a
+ * SIGBUS, and then what the kernel says it did.
+ */
+#ifndef SHMBUS_PLACE_H
+#define SHMBUS_PLACE_H
+
+#include "shmbus/shmbus.h"
+
+#include <stdint.h>
+
+/* Sets the policy of a mapping that nobody touched yet. bytes of it are checked against the node's
+ * free memory, since a bound node that overflows gets the OOM killer. Returns 0, -ENXIO, -ENOTSUP,
+ * -ENOMEM or -EINVAL with its text. */
+int place_policy(void *address, uint64_t bytes, uint32_t numa, uint32_t node);
+
+/* Touches every page for writing (or reading). Returns 0, -ENOSPC when the file system is full,
+ * -ENOMEM, or another errno; no text. */
+int place_populate(void *address, uint64_t bytes, int for_writing);
+
+/* Adds to out_placement where the pages of a mapping are. Pages that this process did not touch yet
+ * are touched for reading. Returns 0 or -ENOMEM. */
+int place_ask(const void *address, uint64_t bytes, struct shmbus_placement *out_placement);
+
+/* Finds the size of a mapping's pages as they are, and how many bytes are in larger ones than the
+ * base page. */
+void place_page_bytes(const void *address, uint64_t bytes, struct shmbus_placement *out_placement);
+
+#endif

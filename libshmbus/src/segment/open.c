@@ -1,0 +1,311 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opening a segment that exists: every file checked for what it is and whose it is, every header
+ * copied and checked before anything is mapped by it, and after a lock the name looked up again.
+ */
+#include "error/error.h"
+#include "liveness/liveness.h"
+#include "numa/place.h"
+#include "segment/segment.h"
+#include "wait/wait.h"
+
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/mman.h>
+#include <sys/resource.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+void segment_begin(struct segment *segment, const char *name)
+{
+    memset(segment, 0, sizeof *segment);
+    snprintf(segment->name, sizeof segment->name, "%s", name);
+    segment->folder = -1;
+    segment->probe_feed = -1;
+    segment->probe_control = -1;
+}
+
+void segment_close(struct segment *segment)
+{
+    if (segment->feed != NULL)
+        munmap(segment->feed, segment->feed_mapped);
+    if (segment->control != NULL)
+        munmap(segment->control, segment->control_mapped);
+    if (segment->owner != NULL)
+        munmap(segment->owner, LAYOUT_PAGE);
+    const int descriptors[] = {segment->probe_feed, segment->probe_control, segment->folder};
+    for (size_t i = 0; i < sizeof descriptors / sizeof descriptors[0]; i++)
+        if (descriptors[i] >= 0)
+            close(descriptors[i]);
+    segment_begin(segment, "");
+}
+
+void segment_forget(struct segment *segment)
+{
+    segment->feed = NULL;
+    segment->control = NULL;
+    segment->owner = NULL;
+}
+
+static int denied(const struct segment *segment, const char *what, const struct stat *found)
+{
+    return error_set(-EACCES,
+                     "%s: %s: permission denied: it is of user %u, group %u, mode 0%o; this is "
+                     "user %u, group %u (create the bus with another mode or group)",
+                     segment->name, what, (unsigned)found->st_uid, (unsigned)found->st_gid,
+                     (unsigned)found->st_mode & 0777, (unsigned)geteuid(), (unsigned)getegid());
+}
+
+/* Opens one file of the folder, of the folder's owner. Returns its descriptor. */
+static int open_file(const struct segment *segment, const char *file, int flags,
+                     struct stat *out_stat)
+{
+    int descriptor =
+        strcmp(file, "feed") == 0
+            ? segment_open_feed(segment, flags)
+            : openat(segment->folder, file, flags | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0) {
+        int number = strcmp(file, "feed") == 0 ? -descriptor : errno;
+        struct stat found;
+        if (number == EACCES && fstatat(segment->folder, file, &found, AT_SYMLINK_NOFOLLOW) == 0)
+            return denied(segment, file, &found);
+        return strcmp(file, "feed") == 0 ? descriptor : segment_errno(number, segment->name, file);
+    }
+    if (fstat(descriptor, out_stat) < 0 || !S_ISREG(out_stat->st_mode)) {
+        close(descriptor);
+        return error_set(-EBADMSG, "%s: %s is not a file (remove the bus)", segment->name, file);
+    }
+    if (out_stat->st_uid != segment->uid) {
+        close(descriptor);
+        return error_set(-EPERM, "%s: %s is of user %u, the bus of user %u (remove the bus)",
+                         segment->name, file, (unsigned)out_stat->st_uid, (unsigned)segment->uid);
+    }
+    return descriptor;
+}
+
+/* Opens the bus's folder and sees whose it is. */
+static int open_folder(struct segment *segment, int root, enum segment_role role)
+{
+    char path[SEGMENT_PATH_MAX];
+    struct stat found;
+    snprintf(path, sizeof path, SEGMENT_PREFIX "%s", segment->name);
+    segment->folder = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (segment->folder < 0) {
+        int number = errno;
+        if (number == ENOENT)
+            return error_set(-ENOENT, "%s: no such bus", segment->name);
+        if (number == EACCES && fstatat(root, path, &found, AT_SYMLINK_NOFOLLOW) == 0)
+            return denied(segment, path, &found);
+        return segment_errno(number, segment->name, path);
+    }
+    if (fstat(segment->folder, &found) < 0)
+        return segment_errno(errno, segment->name, path);
+    segment->uid = found.st_uid;
+    if (found.st_mode & 0022)
+        return error_set(-EPERM,
+                         "%s: its folder has mode 0%o, so others than its owner could replace its "
+                         "files (remove it)",
+                         segment->name, (unsigned)found.st_mode & 0777);
+    if (role == SEGMENT_PUBLISH && found.st_uid != geteuid())
+        return error_set(-EACCES,
+                         "%s: the bus is of user %u, this is user %u, and only its owner may "
+                         "publish",
+                         segment->name, (unsigned)found.st_uid, (unsigned)geteuid());
+    return 0;
+}
+
+/* Takes the right to publish: the owner file's life byte, kept by a mapping of it. */
+static int take_owner(struct segment *segment, int root)
+{
+    char path[SEGMENT_PATH_MAX];
+    struct stat ours;
+    struct stat named;
+    int descriptor = open_file(segment, "owner", O_RDWR, &ours);
+    if (descriptor < 0)
+        return descriptor;
+    int result = lock_take(descriptor, LOCK_LIFE);
+    if (result == -EAGAIN) {
+        result =
+            error_set(-EBUSY, "%s: a living producer owns it (end that one first)", segment->name);
+    } else if (result < 0) {
+        result = segment_errno(-result, segment->name, "owner");
+    } else {
+        result = segment_map(descriptor, LAYOUT_PAGE, PROT_READ, 0, &segment->owner);
+        if (result < 0)
+            result = segment_errno(-result, segment->name, "owner");
+    }
+    snprintf(path, sizeof path, SEGMENT_PREFIX "%s/owner", segment->name);
+    if (result == 0 && (fstatat(root, path, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
+                        named.st_ino != ours.st_ino || named.st_dev != ours.st_dev))
+        result = error_set(-ENOENT, "%s: removed or replaced while it was opened", segment->name);
+    close(descriptor);
+    return result;
+}
+
+/* Maps feed after its header was copied and checked. */
+static int map_feed(struct segment *segment, enum segment_role role)
+{
+    struct stat found;
+    uint8_t boot_id[LAYOUT_ID_BYTES];
+    static const uint8_t unknown[LAYOUT_ID_BYTES];
+    int publish = role == SEGMENT_PUBLISH;
+    int descriptor = open_file(segment, "feed", publish ? O_RDWR : O_RDONLY, &found);
+    if (descriptor < 0)
+        return descriptor;
+    segment->gid = found.st_gid;
+    segment->mode = found.st_mode & 0444;
+    memset(&segment->header, 0, sizeof segment->header);
+    int64_t got = segment_read(descriptor, &segment->header, sizeof segment->header);
+    int result = 0;
+    if (got < (int64_t)sizeof segment->header)
+        result = error_set(-EBADMSG,
+                           "%s: feed is too short: %" PRId64 " bytes, a header alone has %zu "
+                           "(remove the bus and create it anew)",
+                           segment->name, got < 0 ? 0 : got, sizeof segment->header);
+    if (result == 0)
+        result = layout_check(&segment->header, (uint64_t)found.st_size, segment->name);
+    segment_boot_id(boot_id);
+    if (result == 0 && memcmp(boot_id, unknown, sizeof unknown) != 0 &&
+        memcmp(segment->header.boot_id, unknown, sizeof unknown) != 0 &&
+        memcmp(boot_id, segment->header.boot_id, sizeof boot_id) != 0)
+        result = error_set(-ESTALE, "%s: made before this machine's last boot (remove it)",
+                           segment->name);
+    if (result == 0 && publish)
+        result = lock_share(descriptor, LOCK_LIFE);
+    if (result == 0) {
+        int protection = publish ? PROT_READ | PROT_WRITE : PROT_READ;
+        result = segment_map(descriptor, segment->header.feed_bytes, protection, 0, &segment->feed);
+        segment->feed_mapped = segment->header.feed_bytes;
+        if (result < 0)
+            result = segment_errno(-result, segment->name, "feed");
+    }
+    close(descriptor);
+    return result;
+}
+
+/* Checks control and keeps a read-only descriptor for probing; maps it for those that do not map
+ * it by an entry of their own. */
+static int take_control(struct segment *segment, enum segment_role role)
+{
+    struct stat found;
+    struct control_header control;
+    int descriptor =
+        open_file(segment, "control", role == SEGMENT_LOOK ? O_RDONLY : O_RDWR, &found);
+    if (descriptor < 0)
+        return descriptor;
+    segment->mode |= found.st_mode & 0222;
+    memset(&control, 0, sizeof control);
+    int64_t got = segment_read(descriptor, &control, sizeof control);
+    int result = got < 0
+                     ? segment_errno((int)-got, segment->name, "control")
+                     : layout_check_control(&control, &segment->header, (uint64_t)found.st_size);
+    if (result == 0 && role != SEGMENT_CONSUME) {
+        int protection = role == SEGMENT_PUBLISH ? PROT_READ | PROT_WRITE : PROT_READ;
+        result = segment_map(descriptor, segment->header.control_bytes, protection, 0,
+                             &segment->control);
+        segment->control_mapped = segment->header.control_bytes;
+        if (result < 0)
+            result = segment_errno(-result, segment->name, "control");
+    }
+    close(descriptor);
+    return result;
+}
+
+/* Descriptors for probing, never used for a life lock: one's own would show as nobody's. */
+static int open_probes(struct segment *segment)
+{
+    segment->probe_feed = segment_open_feed(segment, O_RDONLY);
+    if (segment->probe_feed < 0)
+        return segment->probe_feed;
+    if (segment->control == NULL && segment->owner == NULL)
+        return 0;
+    segment->probe_control =
+        openat(segment->folder, "control", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    return segment->probe_control < 0 ? segment_errno(errno, segment->name, "control") : 0;
+}
+
+int segment_open(struct segment *segment, const char *folder, enum segment_role role)
+{
+    int root = segment_open_root(folder);
+    if (root < 0)
+        return root;
+    process_hold();
+    int result = open_folder(segment, root, role);
+    if (result == 0 && role == SEGMENT_PUBLISH)
+        result = take_owner(segment, root);
+    if (result == 0)
+        result = map_feed(segment, role);
+    if (result == 0) {
+        result = take_control(segment, role);
+        /* Who only looks may be kept out of control. */
+        if (role == SEGMENT_LOOK && (result == -EACCES || result == -EPERM))
+            result = 0;
+    }
+    process_release();
+    if (result == 0)
+        result = open_probes(segment);
+    close(root);
+    return result;
+}
+
+int segment_open_wait(struct segment *segment, const char *folder, enum segment_role role,
+                      int64_t wait_ns)
+{
+    char name[SHMBUS_NAME_MAX + 1];
+    memcpy(name, segment->name, sizeof name);
+    struct waiter waiter = wait_begin(wait_ns);
+    for (;;) {
+        int result = segment_open(segment, folder, role);
+        if (result != -ENOENT)
+            return result;
+        segment_close(segment);
+        segment_begin(segment, name);
+        if (wait_step(&waiter) == -ETIMEDOUT)
+            return result;
+    }
+}
+
+int segment_map_control(struct segment *segment, int descriptor, uint32_t index)
+{
+    uint64_t bytes = segment->header.control_bytes;
+    unsigned char *address;
+    int result = segment_map(descriptor, bytes, PROT_READ, 0, &address);
+    if (result < 0)
+        return segment_errno(-result, segment->name, "control");
+    unsigned char *entry = (unsigned char *)layout_entry(address, &segment->header, index);
+    if (mprotect(address + LAYOUT_PAGE, LAYOUT_PAGE, PROT_READ | PROT_WRITE) < 0 ||
+        mprotect(entry, segment->header.entry_bytes, PROT_READ | PROT_WRITE) < 0) {
+        result = segment_errno(errno, segment->name, "control");
+        munmap(address, bytes);
+        return result;
+    }
+    segment->control = address;
+    segment->control_mapped = bytes;
+    return 0;
+}
+
+int segment_settle_mapping(struct segment *segment, uint32_t flags)
+{
+    if (flags & SHMBUS_MAP_PREFAULT) {
+        int result = place_populate(segment->feed, segment->feed_mapped, 0);
+        if (result == 0)
+            result = place_populate(segment->control, segment->control_mapped, 0);
+        if (result < 0)
+            return segment_errno(-result, segment->name, "prefault");
+    }
+    if (flags & SHMBUS_MAP_LOCK) {
+        if (mlock(segment->feed, segment->feed_mapped) < 0 ||
+            mlock(segment->control, segment->control_mapped) < 0) {
+            struct rlimit limit = {0, 0};
+            getrlimit(RLIMIT_MEMLOCK, &limit);
+            return error_set(errno == EPERM ? -EPERM : -ENOMEM,
+                             "%s: mlock of %" PRIu64 " bytes: %s; the limit is %llu bytes (raise "
+                             "it: ulimit -l)",
+                             segment->name, segment->feed_mapped + segment->control_mapped,
+                             strerror(errno), (unsigned long long)limit.rlim_cur);
+        }
+    }
+    return 0;
+}

@@ -1,0 +1,153 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Removing segments: by name, and what makers that died left under temporary names.
+ */
+#include "error/error.h"
+#include "liveness/liveness.h"
+#include "segment/segment.h"
+
+#include <dirent.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+/* Removes the hugetlbfs file that a locator names, if it is of the same owner and segment. */
+static void remove_located(int folder)
+{
+    struct feed_locator locator;
+    struct feed_header header;
+    struct stat ours;
+    struct stat theirs;
+    int descriptor = openat(folder, "feed", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return;
+    int64_t got = segment_read(descriptor, &locator, sizeof locator);
+    int known = fstat(descriptor, &ours) == 0;
+    close(descriptor);
+    if (got != (int64_t)sizeof locator || !known || locator.magic != LAYOUT_LOCATOR_MAGIC ||
+        locator.path[0] != '/' || memchr(locator.path, 0, sizeof locator.path) == NULL)
+        return;
+    descriptor = open(locator.path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return;
+    memset(&header, 0, sizeof header);
+    got = segment_read(descriptor, &header, sizeof header);
+    /* A maker that died before it wrote the header left a file of zeros, or an empty one. */
+    int blank = header.magic == 0;
+    int same = memcmp(header.segment_id, locator.segment_id, LAYOUT_ID_BYTES) == 0;
+    if (got >= 0 && fstat(descriptor, &theirs) == 0 && theirs.st_uid == ours.st_uid &&
+        S_ISREG(theirs.st_mode) && (blank || same))
+        unlink(locator.path);
+    close(descriptor);
+}
+
+void segment_remove_folder(int root, const char *path)
+{
+    int folder = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder >= 0) {
+        remove_located(folder);
+        unlinkat(folder, "feed", 0);
+        unlinkat(folder, "control", 0);
+        unlinkat(folder, "owner", 0);
+        close(folder);
+    }
+    unlinkat(root, path, AT_REMOVEDIR);
+}
+
+/* A maker holds its owner file's life byte from before the first byte of the segment is there. One
+ * that has made the folder and not yet the file finds its folder gone, and takes another name. */
+static void sweep_one(int root, const char *path)
+{
+    int folder = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0)
+        return;
+    int owner = openat(folder, "owner", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    int dead = owner < 0 ? errno == ENOENT : lock_take(owner, LOCK_LIFE) == 0;
+    if (dead)
+        segment_remove_folder(root, path);
+    if (owner >= 0)
+        close(owner);
+    close(folder);
+}
+
+void segment_sweep(int root)
+{
+    int again = openat(root, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (again < 0)
+        return;
+    DIR *listing = fdopendir(again);
+    if (listing == NULL) {
+        close(again);
+        return;
+    }
+    for (struct dirent *found = readdir(listing); found != NULL; found = readdir(listing)) {
+        struct stat stat;
+        if (strncmp(found->d_name, SEGMENT_TEMPORARY, strlen(SEGMENT_TEMPORARY)) == 0 &&
+            fstatat(root, found->d_name, &stat, AT_SYMLINK_NOFOLLOW) == 0 &&
+            stat.st_uid == geteuid())
+            sweep_one(root, found->d_name);
+    }
+    closedir(listing);
+}
+
+/* Takes the producer's life byte of a bus that is to go. Returns the descriptor that has it, -1 for
+ * a folder without an owner file, which no producer can own, or a negative errno below -1. */
+static int claim_owner(int folder, const char *name, int *out_owner)
+{
+    int owner = openat(folder, "owner", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    *out_owner = -1;
+    if (owner < 0)
+        return errno == ENOENT || errno == ELOOP ? 0 : segment_errno(errno, name, "owner");
+    int result = lock_take(owner, LOCK_LIFE);
+    if (result < 0) {
+        close(owner);
+        return result == -EAGAIN
+                   ? error_set(-EBUSY, "%s: a living producer owns it (end that one first)", name)
+                   : segment_errno(-result, name, "owner");
+    }
+    *out_owner = owner;
+    return 0;
+}
+
+static int unlink_in(int root, const char *name)
+{
+    char path[SEGMENT_PATH_MAX];
+    char away[SEGMENT_PATH_MAX];
+    uint8_t id[LAYOUT_ID_BYTES];
+    uint64_t number;
+    int owner;
+    snprintf(path, sizeof path, SEGMENT_PREFIX "%s", name);
+    int folder = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0)
+        return errno == ENOENT ? error_set(-ENOENT, "%s: no such bus", name)
+                               : segment_errno(errno, name, path);
+    int result = claim_owner(folder, name, &owner);
+    if (result == 0)
+        result = segment_random(id);
+    if (result == 0) {
+        /* Gone from its name at once, and swept by somebody else if this process dies here. */
+        memcpy(&number, id, sizeof number);
+        snprintf(away, sizeof away, SEGMENT_TEMPORARY "%016" PRIx64, number);
+        if (renameat(root, path, root, away) < 0)
+            result = segment_errno(errno, name, path);
+        else
+            segment_remove_folder(root, away);
+    }
+    if (owner >= 0)
+        close(owner);
+    close(folder);
+    return result;
+}
+
+int segment_unlink(const char *name, const char *folder)
+{
+    int root = segment_open_root(folder);
+    if (root < 0)
+        return root;
+    int result = unlink_in(root, name);
+    close(root);
+    return result;
+}

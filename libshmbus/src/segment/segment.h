@@ -1,0 +1,130 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The segment of one bus: a folder shmbus.NAME with feed, control and owner, and the mappings that
+ * one participant has of them.
+ *
+ * It is built under a temporary name, whole, and renamed into place: nobody attaches to half of
+ * one, and two creators cannot both win. Everything is opened relative to a descriptor of the
+ * folder, without following symbolic links. Headers are copied out of the file and checked before
+ * anything is mapped by them.
+ */
+#ifndef SHMBUS_SEGMENT_H
+#define SHMBUS_SEGMENT_H
+
+#include "layout/layout.h"
+
+#include <sys/types.h>
+
+/* What one participant has of a segment. Descriptors are -1 and mappings NULL when it has none. */
+struct segment {
+    struct feed_header header; /* private, checked */
+    char name[SHMBUS_NAME_MAX + 1];
+    int folder;        /* the bus's folder, to reopen files in for repairs */
+    int probe_feed;    /* read-only, for probing producers' life bytes */
+    int probe_control; /* read-only, for probing consumers' life bytes */
+    unsigned char *feed;
+    uint64_t feed_mapped;
+    unsigned char *control;
+    uint64_t control_mapped;
+    unsigned char *owner; /* keeps the lock on owner */
+    uid_t uid;            /* of feed */
+    gid_t gid;
+    mode_t mode; /* permission bits: r of feed, w of control */
+};
+
+/* How much of a segment to open. */
+enum segment_role {
+    SEGMENT_LOOK,    /* feed and, where permitted, control, read-only; no lock */
+    SEGMENT_CONSUME, /* feed read-only, control as a file to lock */
+    SEGMENT_PUBLISH, /* everything, with the producer's locks */
+};
+
+/* Makes an empty segment, so that segment_close() is safe from here on. */
+void segment_begin(struct segment *segment, const char *name);
+
+/* Unmaps, closes and so unlocks everything. */
+void segment_close(struct segment *segment);
+
+/* In the child of a fork, where the mappings are not: forgets them, so that closing only closes. */
+void segment_forget(struct segment *segment);
+
+/* Builds a new segment and renames it into place, with the producer's locks held.
+ * Returns 0, -EEXIST when the name is taken, or another errno with its text. */
+int segment_create(struct segment *segment, const struct shmbus_bus_options *options);
+
+/* Opens one that exists, once. Returns 0 or an errno with its text. */
+int segment_open(struct segment *segment, const char *folder, enum segment_role role);
+
+/* As segment_open(), but waits for a segment that is not there, for up to wait_ns. */
+int segment_open_wait(struct segment *segment, const char *folder, enum segment_role role,
+                      int64_t wait_ns);
+
+/* Removes the segment that a name leads to. */
+int segment_unlink(const char *name, const char *folder);
+
+/* Maps control through this descriptor, all of it read-only but the shared page and the entry with
+ * this index, and gives up the descriptor: the mapping keeps its locks. */
+int segment_map_control(struct segment *segment, int descriptor, uint32_t index);
+
+/* Applies SHMBUS_MAP_PREFAULT and SHMBUS_MAP_LOCK to what is mapped. */
+int segment_settle_mapping(struct segment *segment, uint32_t flags);
+
+/* ---- parts that the above share ---- */
+
+#define SEGMENT_PREFIX    "shmbus."
+#define SEGMENT_TEMPORARY ".shmbus-tmp."
+#define SEGMENT_PATH_MAX  96 /* of a folder's name, temporary or not */
+
+/* Checks a bus's or a consumer's name. */
+int segment_check_name(const char *what, const char *name);
+
+/* The folder of all buses: the one named, or $SHMBUS_DIR, or /dev/shm. */
+const char *segment_root_path(const char *folder);
+int segment_open_root(const char *folder);
+
+/* Turns errno of a failed call on something of a bus into one of this library's codes. */
+int segment_errno(int number, const char *name, const char *what);
+
+/* Reads up to bytes from the start of a file. Returns how many, or a negative errno. */
+int64_t segment_read(int descriptor, void *buffer, size_t bytes);
+
+/* Fills in 16 random bytes; the id of this boot, zero where it cannot be had. */
+int segment_random(uint8_t *out_bytes);
+void segment_boot_id(uint8_t *out_bytes);
+
+/* Opens feed itself, through its locator when it is on hugetlbfs. Returns a descriptor. */
+int segment_open_feed(const struct segment *segment, int flags);
+
+/* Removes the files in a bus's folder and the folder itself. The name in root is given. */
+void segment_remove_folder(int root, const char *path);
+
+/* Removes temporary folders whose maker is dead. */
+void segment_sweep(int root);
+
+/* Maps a file shared, not given to children; alignment is a power of two, 0 for none. */
+int segment_map(int descriptor, uint64_t bytes, int protection, uint64_t alignment,
+                unsigned char **out_address);
+
+/* Where the producer's words and the state are in a mapped feed. */
+static inline struct feed_state *segment_state(const struct segment *segment)
+{
+    return (struct feed_state *)(void *)(segment->feed + segment->header.state.offset);
+}
+
+static inline struct producer_entry *segment_producer(const struct segment *segment, uint32_t index)
+{
+    return (struct producer_entry *)(void *)(segment->feed + segment->header.producers.offset) +
+           index;
+}
+
+static inline _Atomic uint64_t *segment_evictions(const struct segment *segment)
+{
+    return (_Atomic uint64_t *)(void *)(segment->feed + segment->header.evictions.offset);
+}
+
+static inline struct control_shared *segment_shared(const struct segment *segment)
+{
+    return (struct control_shared *)(void *)(segment->control + LAYOUT_PAGE);
+}
+
+#endif
