@@ -1,0 +1,212 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Keeping messages beyond their callback. A message in a slab is kept by this consumer's own bit
+ * for that slab, set before its cursor moves on; one in a slot by a copy in private memory. Each
+ * handle is one row of a private table and can be ended once; a count for each slab says when the
+ * last one ends.
+ *
+ *   handle   63..32 generation of the row, odd | 31..0 row + 1
+ */
+#include "consumer/consumer.h"
+#include "error/error.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+
+int holds_begin(struct holds *holds, uint32_t quota, uint32_t inline_bytes, uint64_t slab_total)
+{
+    memset(holds, 0, sizeof *holds);
+    holds->quota = quota;
+    holds->hold = calloc(quota, sizeof *holds->hold);
+    holds->copies = calloc(quota, inline_bytes);
+    holds->uses = calloc(slab_total + 1, sizeof *holds->uses);
+    if (holds->hold == NULL || holds->copies == NULL || holds->uses == NULL) {
+        holds_end(holds);
+        return -ENOMEM;
+    }
+    for (uint32_t i = 0; i < quota; i++) {
+        /* Just below the wrap, so that every use goes through it. */
+        holds->hold[i].generation = UINT32_MAX - 5;
+        holds->hold[i].next = i + 1;
+    }
+    return 0;
+}
+
+void holds_end(struct holds *holds)
+{
+    free(holds->hold);
+    free(holds->copies);
+    free(holds->uses);
+    memset(holds, 0, sizeof *holds);
+}
+
+static int refuse(const struct shmbus_consumer *consumer)
+{
+    if (consumer->orphaned)
+        return error_constant(-ECHILD, "the consumer is another process's (open it again after "
+                                       "fork)");
+    return error_constant(-EDQUOT, "as many handles are out as hold_quota allows (release some)");
+}
+
+/* Takes a row that is free; there is one. */
+static struct hold *take_row(struct holds *holds, uint64_t *out_handle)
+{
+    uint32_t row = holds->first_free;
+    struct hold *hold = &holds->hold[row];
+    holds->first_free = hold->next;
+    holds->out++;
+    hold->generation++;
+    *out_handle = (uint64_t)hold->generation << 32 | (row + 1);
+    return hold;
+}
+
+static void set_bit(struct shmbus_consumer *consumer, uint64_t slab)
+{
+    struct control_entry *entry = consumer->entry;
+    if (consumer->holds.uses[slab]++ > 0)
+        return;
+    /* relaxed: its own word */
+    uint64_t word = atomic_load_explicit(&entry->holds[slab / 64], memory_order_relaxed);
+    consumer->holds.bits++;
+    /* ORDER(hold_set:A) pairs holding:B, holds:B, reclaim:A, settle:A: the hold before the cursor
+     */
+    atomic_store_explicit(&entry->holding, consumer->holds.bits, memory_order_release);
+    atomic_store_explicit(&entry->holds[slab / 64], word | UINT64_C(1) << (slab % 64),
+                          memory_order_release);
+}
+
+static void clear_bit(struct shmbus_consumer *consumer, uint64_t slab)
+{
+    struct control_entry *entry = consumer->entry;
+    if (--consumer->holds.uses[slab] > 0)
+        return;
+    /* relaxed: its own word */
+    uint64_t word = atomic_load_explicit(&entry->holds[slab / 64], memory_order_relaxed);
+    consumer->holds.bits--;
+    /* ORDER(hold_clear:A) pairs holding:B, holds:B: every read of the slab before its reuse */
+    atomic_store_explicit(&entry->holds[slab / 64], word & ~(UINT64_C(1) << (slab % 64)),
+                          memory_order_release);
+    atomic_store_explicit(&entry->holding, consumer->holds.bits, memory_order_release);
+}
+
+static int retain(struct shmbus_consumer *consumer, const struct shmbus_message *message,
+                  uint64_t *out_handle)
+{
+    struct holds *holds = &consumer->holds;
+    if (consumer->orphaned || holds->out == holds->quota)
+        return refuse(consumer);
+    if (!consumer->is_lent || message->sequence != consumer->lent.sequence)
+        return error_constant(-EINVAL, "not the message that is lent now (retain it in its "
+                                       "callback, or before the next call of next)");
+    struct hold *hold = take_row(holds, out_handle);
+    hold->message = consumer->lent;
+    if (consumer->lent.handle != 0) {
+        const struct layout_class *from =
+            &consumer->header->classes[handle_class(consumer->lent.handle)];
+        hold->slab = from->first_slab + handle_index(consumer->lent.handle);
+        set_bit(consumer, hold->slab);
+    } else {
+        unsigned char *copy =
+            holds->copies + (size_t)(hold - holds->hold) * consumer->ring.inline_bytes;
+        memcpy(copy, consumer->lent.data, consumer->lent.length);
+        hold->message.data = copy;
+        hold->slab = HOLD_COPIED;
+    }
+    return 0;
+}
+
+int shmbus_consumer_retain(struct shmbus_consumer *consumer, const struct shmbus_message *message,
+                           uint64_t *out_handle)
+{
+    int result = guard_enter(&consumer->guard);
+    if (result < 0)
+        return result;
+    result = retain(consumer, message, out_handle);
+    guard_leave(&consumer->guard);
+    return result;
+}
+
+/* The row of a handle that is out. */
+static int find(const struct shmbus_consumer *consumer, uint64_t handle, struct hold **out_hold)
+{
+    if (consumer->orphaned)
+        return refuse(consumer);
+    uint32_t row = (uint32_t)handle - 1;
+    uint32_t generation = (uint32_t)(handle >> 32);
+    if (row >= consumer->holds.quota || !(generation & 1) ||
+        consumer->holds.hold[row].generation != generation)
+        return error_set(-ESTALE,
+                         "handle 0x%016" PRIx64 ": released before, or never given out by this "
+                         "consumer",
+                         handle);
+    *out_hold = &consumer->holds.hold[row];
+    return 0;
+}
+
+static int copy(struct shmbus_consumer *consumer, uint64_t handle, uint64_t *out_handle)
+{
+    struct holds *holds = &consumer->holds;
+    struct hold *from = NULL;
+    int result = find(consumer, handle, &from);
+    if (result < 0)
+        return result;
+    if (holds->out == holds->quota)
+        return refuse(consumer);
+    struct hold *hold = take_row(holds, out_handle);
+    hold->message = from->message;
+    hold->slab = from->slab;
+    if (from->slab != HOLD_COPIED) {
+        set_bit(consumer, from->slab);
+    } else {
+        unsigned char *bytes =
+            holds->copies + (size_t)(hold - holds->hold) * consumer->ring.inline_bytes;
+        memcpy(bytes, from->message.data, from->message.length);
+        hold->message.data = bytes;
+    }
+    return 0;
+}
+
+int shmbus_consumer_copy(struct shmbus_consumer *consumer, uint64_t handle, uint64_t *out_handle)
+{
+    int result = guard_enter(&consumer->guard);
+    if (result < 0)
+        return result;
+    result = copy(consumer, handle, out_handle);
+    guard_leave(&consumer->guard);
+    return result;
+}
+
+int shmbus_consumer_held(struct shmbus_consumer *consumer, uint64_t handle,
+                         struct shmbus_message *out_message)
+{
+    struct hold *hold = NULL;
+    int result = guard_enter(&consumer->guard);
+    if (result < 0)
+        return result;
+    result = find(consumer, handle, &hold);
+    if (result == 0)
+        *out_message = hold->message;
+    guard_leave(&consumer->guard);
+    return result;
+}
+
+int shmbus_consumer_release(struct shmbus_consumer *consumer, uint64_t handle)
+{
+    struct holds *holds = &consumer->holds;
+    struct hold *hold = NULL;
+    int result = guard_enter(&consumer->guard);
+    if (result < 0)
+        return result;
+    result = find(consumer, handle, &hold);
+    if (result == 0) {
+        if (hold->slab != HOLD_COPIED)
+            clear_bit(consumer, hold->slab);
+        hold->generation++;
+        hold->next = holds->first_free;
+        holds->first_free = (uint32_t)(hold - holds->hold);
+        holds->out--;
+    }
+    guard_leave(&consumer->guard);
+    return result;
+}

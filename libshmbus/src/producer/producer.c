@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Creating a bus, opening one for publishing, and closing it.
+ */
+#include "producer/producer.h"
+
+#include "error/error.h"
+#include "numa/place.h"
+#include "recovery/recovery.h"
+#include "wait/wait.h"
+
+#include <inttypes.h>
+#include <stdlib.h>
+#include <string.h>
+#include <unistd.h>
+
+/* How far ahead of the slot being written the next lines are asked for; docs/performance.md. */
+#define PREFETCH_AHEAD       64
+#define CREATE_OR_OPEN_TRIES 64
+
+/* In the child of a fork: the mapping is not there, so nothing must touch it. */
+static void orphan(struct process_object *object)
+{
+    struct shmbus_producer *producer =
+        (struct shmbus_producer *)(void *)((char *)object -
+                                           offsetof(struct shmbus_producer, object));
+    producer->orphaned = 1;
+    producer->limit = 0;
+    producer->claim = CLAIM_NONE;
+}
+
+static void set_fast_path(struct shmbus_producer *producer, struct recovery_stream stream)
+{
+    uint64_t capacity = producer->segment.header.capacity;
+    producer->next = stream.next;
+    producer->begun_at = stream.next;
+    producer->limit = stream.floor + capacity;
+    producer->tail_mask = ring_tail_every(capacity) - 1;
+    producer->ahead = capacity / 4 < PREFETCH_AHEAD ? capacity / 4 : PREFETCH_AHEAD;
+    producer->claim = CLAIM_NONE;
+}
+
+static int set_gate(struct shmbus_producer *producer)
+{
+    struct segment *segment = &producer->segment;
+    producer->gate = (struct gate){
+        .floor_word = &producer->entry->floor,
+        .evictions = segment_evictions(segment),
+        .entries_used = &segment_shared(segment)->entries_used,
+        .entries = (unsigned char *)layout_entry(segment->control, &segment->header, 0),
+        .entry_bytes = segment->header.entry_bytes,
+        .max_consumers = segment->header.max_consumers,
+        .seen = calloc(segment->header.max_consumers, sizeof *producer->gate.seen),
+    };
+    return producer->gate.seen == NULL ? -ENOMEM : 0;
+}
+
+/* Makes the entry say who publishes. */
+static void announce(struct shmbus_producer *producer)
+{
+    struct producer_entry *entry = producer->entry;
+    struct feed_state *state = segment_state(&producer->segment);
+    /* relaxed: its own words, for whoever looks on; those before are carried on */
+    producer->published = atomic_load_explicit(&entry->published, memory_order_relaxed);
+    producer->blocked = atomic_load_explicit(&entry->blocked, memory_order_relaxed);
+    producer->exhausted = atomic_load_explicit(&entry->exhausted, memory_order_relaxed);
+    uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed) + 1;
+    atomic_store_explicit(&entry->epoch, epoch, memory_order_relaxed);
+    atomic_store_explicit(&entry->pid, (uint32_t)getpid(), memory_order_relaxed);
+    atomic_store_explicit(&entry->state, PRODUCER_ACTIVE, memory_order_relaxed);
+    producer_store_tail(producer);
+    /* ORDER(open:A) pairs bus_state:B: the stream goes on from a tail that is whole */
+    atomic_store_explicit(&state->bus_state, BUS_OPEN, memory_order_release);
+}
+
+/* What creating and opening have in common, once the segment is there with its locks. */
+static int begin(struct shmbus_producer *producer)
+{
+    struct segment *segment = &producer->segment;
+    struct recovery_stream stream;
+    producer->ring = ring_view(segment->feed, &segment->header);
+    producer->entry = segment_producer(segment, 0);
+    producer->tail_word = &segment_state(segment)->tail;
+    int result = set_gate(producer);
+    if (result == 0)
+        result = pool_begin(&producer->pool, segment->feed, segment->control, &segment->header,
+                            producer->entry);
+    if (result < 0)
+        return error_set(result, "%s: no memory left for the pool's lists", segment->name);
+    result =
+        recovery_take_over(segment, &producer->ring, &producer->gate, &producer->pool, &stream);
+    if (result < 0)
+        return result;
+    set_fast_path(producer, stream);
+    announce(producer);
+    recovery_reap(segment, &producer->gate);
+    process_hold();
+    producer->object.orphan = orphan;
+    process_add(&producer->object);
+    process_release();
+    return 0;
+}
+
+static void discard(struct shmbus_producer *producer)
+{
+    segment_close(&producer->segment);
+    pool_end(&producer->pool);
+    free(producer->gate.seen);
+    free(producer);
+}
+
+static int make(const char *name, const struct shmbus_producer_options *options,
+                struct shmbus_producer **out_producer)
+{
+    struct shmbus_producer_options taken;
+    int result = segment_check_name("bus", name);
+    if (result == 0)
+        result = layout_take_options(options, sizeof taken, "producer options", &taken);
+    if (result < 0)
+        return result;
+    if (taken.full_timeout_ns < SHMBUS_FOREVER)
+        return error_set(-EINVAL, "full_timeout_ns: %" PRId64 " is less than SHMBUS_FOREVER",
+                         taken.full_timeout_ns);
+    struct shmbus_producer *producer = calloc(1, sizeof *producer);
+    if (producer == NULL)
+        return error_set(-ENOMEM, "%s: no memory left for a producer", name);
+    segment_begin(&producer->segment, name);
+    producer->full_timeout_ns = taken.full_timeout_ns;
+    producer->on_exhausted = taken.on_exhausted;
+    producer->context = taken.context;
+    *out_producer = producer;
+    return 0;
+}
+
+static int finish(struct shmbus_producer *producer, int result,
+                  struct shmbus_producer **out_producer)
+{
+    if (result == 0)
+        result = begin(producer);
+    if (result < 0) {
+        discard(producer);
+        return result;
+    }
+    *out_producer = producer;
+    return 0;
+}
+
+/* Takes over what is there, or creates it, until one of the two is possible: between them another
+ * process may create or remove the bus. */
+static int create_or_open(struct shmbus_producer *producer,
+                          const struct shmbus_bus_options *options)
+{
+    struct segment *segment = &producer->segment;
+    char name[SHMBUS_NAME_MAX + 1];
+    memcpy(name, segment->name, sizeof name);
+    struct feed_header wanted;
+    int result = layout_plan(options, name, LAYOUT_PAGE, &wanted);
+    for (int i = 0; result == 0 && i < CREATE_OR_OPEN_TRIES; i++) {
+        result = segment_open(segment, options->folder, SEGMENT_PUBLISH);
+        if (result == 0)
+            result = layout_same_geometry(&segment->header, &wanted);
+        if (result == 0)
+            return segment_settle_mapping(segment, options->flags);
+        segment_close(segment);
+        segment_begin(segment, name);
+        if (result != -ENOENT)
+            return result;
+        result = segment_create(segment, options);
+        producer->created = result == 0;
+        if (result != -EEXIST)
+            return result;
+        segment_close(segment);
+        segment_begin(segment, name);
+        result = 0;
+    }
+    return result < 0 ? result
+                      : error_set(-EBUSY, "%s: others create and remove it all the time", name);
+}
+
+int shmbus_producer_create(const char *name, const struct shmbus_bus_options *bus,
+                           const struct shmbus_producer_options *options,
+                           struct shmbus_producer **out_producer)
+{
+    struct shmbus_bus_options taken;
+    struct shmbus_producer *producer;
+    int result = layout_take_options(bus, sizeof taken, "bus options", &taken);
+    if (result == 0)
+        result = make(name, options, &producer);
+    if (result < 0)
+        return result;
+    result = create_or_open(producer, &taken);
+    int created = producer->created;
+    result = finish(producer, result, out_producer);
+    if (result < 0 && created)
+        segment_unlink(name, taken.folder);
+    return result;
+}
+
+int shmbus_producer_open(const char *name, const char *folder,
+                         const struct shmbus_producer_options *options, int64_t wait_ns,
+                         struct shmbus_producer **out_producer)
+{
+    struct shmbus_producer *producer;
+    int result = make(name, options, &producer);
+    if (result < 0)
+        return result;
+    result = segment_open_wait(&producer->segment, folder, SEGMENT_PUBLISH, wait_ns);
+    return finish(producer, result, out_producer);
+}
+
+void shmbus_producer_close(struct shmbus_producer *producer)
+{
+    if (producer == NULL)
+        return;
+    if (producer->orphaned) {
+        segment_forget(&producer->segment);
+        discard(producer);
+        return;
+    }
+    process_hold();
+    process_remove(&producer->object);
+    process_release();
+    producer_store_tail(producer);
+    /* relaxed: its own word, for whoever looks on */
+    atomic_store_explicit(&producer->entry->state, PRODUCER_FREE, memory_order_relaxed);
+    /* ORDER(close:A) pairs bus_state:B, look_state:B: every stamp before the end of the stream */
+    atomic_store_explicit(&segment_state(&producer->segment)->bus_state, BUS_CLOSED,
+                          memory_order_release);
+    discard(producer);
+}
+
+int shmbus_producer_placement(struct shmbus_producer *producer,
+                              struct shmbus_placement *out_placement)
+{
+    int result = guard_enter(&producer->guard);
+    if (result < 0)
+        return result;
+    struct shmbus_placement placement = {0};
+    const struct segment *segment = &producer->segment;
+    if (producer->orphaned) {
+        result = producer_refuse(producer);
+    } else {
+        place_page_bytes(segment->feed, segment->feed_mapped, &placement);
+        place_ask(segment->feed, segment->feed_mapped, &placement);
+        place_ask(segment->control, segment->control_mapped, &placement);
+        *out_placement = placement;
+    }
+    guard_leave(&producer->guard);
+    return result;
+}
+
+int shmbus_unlink(const char *name, const char *folder)
+{
+    int result = segment_check_name("bus", name);
+    return result < 0 ? result : segment_unlink(name, folder);
+}

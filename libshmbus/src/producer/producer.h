@@ -1,0 +1,64 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The producer object: private memory of one thread, over the words of its segment.
+ *
+ * The fast path is next < limit, where limit is the floor plus the capacity. Everything that can
+ * wait, fail or be refused is behind that comparison: after a fork limit is 0 and no claim is open,
+ * so the child gets into the slow path and is refused there.
+ */
+#ifndef SHMBUS_PRODUCER_H
+#define SHMBUS_PRODUCER_H
+
+#include "liveness/guard.h"
+#include "liveness/liveness.h"
+#include "pool/pool.h"
+#include "ring/gate.h"
+#include "ring/ring.h"
+#include "segment/segment.h"
+
+#define CLAIM_NONE   0u
+#define CLAIM_INLINE 1u
+#define CLAIM_POOLED 2u
+
+struct shmbus_producer {
+    struct ring ring;
+    uint64_t next;      /* sequence of the next message */
+    uint64_t limit;     /* first sequence that there is no room for */
+    uint64_t tail_mask; /* the tail is stored when next & tail_mask is 0 */
+    uint64_t ahead;     /* slots between the one written and the one prefetched */
+    uint32_t claim;     /* CLAIM_... */
+    uint32_t claim_length;
+    uint32_t claim_class; /* of the claimed slab */
+    uint32_t claim_slab;
+    _Atomic uint64_t *tail_word;
+    struct producer_entry *entry;
+    struct guard guard;
+
+    struct process_object object; /* not first: found by offset */
+    struct segment segment;
+    struct gate gate;
+    struct pool pool;
+    uint64_t published; /* by this entry's producers before this one */
+    uint64_t begun_at;  /* next, when this one began */
+    uint64_t blocked;
+    uint64_t exhausted;
+    int64_t full_timeout_ns;
+    void (*on_exhausted)(void *context, uint32_t class_index, uint64_t exhausted);
+    void *context;
+    uint32_t orphaned; /* by fork */
+    uint32_t created;  /* the bus was not there before */
+};
+
+/* Brings the tail hint and the count up to date. */
+void producer_store_tail(struct shmbus_producer *producer);
+
+/* Makes next < limit. Returns 0, -EAGAIN or -ECHILD. */
+int producer_make_room(struct shmbus_producer *producer);
+
+/* Sees to it that a class has count slabs on its free list. Returns 0 or -ENOBUFS. */
+int producer_need_slabs(struct shmbus_producer *producer, uint32_t class_index, uint32_t count);
+
+/* Refuses a call because a claim is open, or the object is another process's. */
+int producer_refuse(const struct shmbus_producer *producer);
+
+#endif

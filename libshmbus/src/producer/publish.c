@@ -1,0 +1,318 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Publishing: claim, fill, commit; copies; batches. Everything here is the hot path until it calls
+ * producer_make_room() or producer_take_slabs().
+ */
+#include "error/error.h"
+#include "producer/producer.h"
+#include "wait/wait.h"
+
+#include <inttypes.h>
+#include <limits.h>
+#include <string.h>
+
+static int too_long(const struct shmbus_producer *producer, uint64_t length)
+{
+    uint32_t classes = producer->pool.class_count;
+    if (classes == 0)
+        return error_set(-EMSGSIZE,
+                         "%" PRIu64 " bytes: the bus has no pool, and a slot takes %" PRIu32
+                         " (create the bus with a pool or larger slots)",
+                         length, producer->ring.inline_bytes);
+    return error_set(-EMSGSIZE,
+                     "%" PRIu64 " bytes: the largest slab has %" PRIu64
+                     " (create the bus with a class of larger slabs)",
+                     length, producer->pool.classes[classes - 1].slab_bytes);
+}
+
+static int bad_flags(uint16_t flags)
+{
+    return error_set(-EINVAL, "flags: 0x%04x has bits that are the library's", (unsigned)flags);
+}
+
+/* Is there a slot, and is none lent? The fast path of everything. */
+static inline int ready(struct shmbus_producer *producer)
+{
+    if (__builtin_expect(producer->next < producer->limit && producer->claim == CLAIM_NONE, 1))
+        return 0;
+    return producer_make_room(producer);
+}
+
+/* Stores what a consumer may see: the message at next. */
+static inline void release(struct shmbus_producer *producer, struct slot_header *slot,
+                           uint64_t meta)
+{
+    if (producer->ring.timestamps)
+        *ring_timestamp(slot) = wait_now();
+    ring_publish(slot, producer->next, meta);
+    producer->next++;
+    ring_prefetch(&producer->ring, producer->next + producer->ahead);
+    if ((producer->next & producer->tail_mask) == 0)
+        producer_store_tail(producer);
+}
+
+/* Puts a slab's handle into a slot that is marked. */
+static inline uint16_t refer(struct shmbus_producer *producer, struct slot_header *slot,
+                             uint32_t class_index, uint32_t index, uint64_t sequence)
+{
+    struct pool_class *in = &producer->pool.classes[class_index];
+    *ring_handle(&producer->ring, slot) =
+        handle_make(class_index, pool_generation(in, index), index);
+    pool_publish(in, index, sequence);
+    return SHMBUS_MESSAGE_POOLED;
+}
+
+static int claim_slab(struct shmbus_producer *producer, uint32_t length,
+                      struct shmbus_claim *out_claim)
+{
+    uint32_t class_index = pool_class_for(&producer->pool, length);
+    if (class_index == producer->pool.class_count)
+        return too_long(producer, length);
+    int result = producer_need_slabs(producer, class_index, 1);
+    if (result < 0)
+        return result;
+    struct pool_class *from = &producer->pool.classes[class_index];
+    uint32_t index = pool_acquire(from);
+    producer->claim = CLAIM_POOLED;
+    producer->claim_class = class_index;
+    producer->claim_slab = index;
+    out_claim->data = pool_data(from, index);
+    out_claim->handle = handle_make(class_index, pool_generation(from, index), index);
+    out_claim->room = (uint32_t)from->slab_bytes;
+    return 0;
+}
+
+static int claim(struct shmbus_producer *producer, uint32_t length, struct shmbus_claim *out_claim)
+{
+    int result = ready(producer);
+    if (result < 0)
+        return result;
+    struct slot_header *slot = ring_slot(&producer->ring, producer->next);
+    if (length <= producer->ring.inline_bytes) {
+        ring_mark(slot, producer->next, STAMP_WRITING);
+        producer->claim = CLAIM_INLINE;
+        out_claim->data = ring_payload(&producer->ring, slot);
+        out_claim->handle = 0;
+        out_claim->room = producer->ring.inline_bytes;
+    } else {
+        result = claim_slab(producer, length, out_claim);
+        if (result < 0)
+            return result;
+    }
+    producer->claim_length = length;
+    out_claim->sequence = producer->next;
+    out_claim->length = length;
+    return 0;
+}
+
+int shmbus_producer_claim(struct shmbus_producer *producer, uint32_t length,
+                          struct shmbus_claim *out_claim)
+{
+    int result = guard_enter(&producer->guard);
+    if (result < 0)
+        return result;
+    result = claim(producer, length, out_claim);
+    guard_leave(&producer->guard);
+    return result;
+}
+
+static int not_open(const struct shmbus_producer *producer)
+{
+    if (producer->orphaned)
+        return producer_refuse(producer);
+    return error_constant(-EINVAL, "not the claim that is open, or its length was raised");
+}
+
+static inline int is_open(const struct shmbus_producer *producer, const struct shmbus_claim *claim)
+{
+    return producer->claim != CLAIM_NONE && claim->sequence == producer->next &&
+           claim->length <= producer->claim_length;
+}
+
+static int commit(struct shmbus_producer *producer, const struct shmbus_claim *claim, uint16_t type,
+                  uint16_t flags)
+{
+    if (!is_open(producer, claim))
+        return not_open(producer);
+    if (flags & ~SHMBUS_MESSAGE_USER_FLAGS)
+        return bad_flags(flags);
+    struct slot_header *slot = ring_slot(&producer->ring, producer->next);
+    if (producer->claim == CLAIM_POOLED) {
+        struct pool_class *in = &producer->pool.classes[producer->claim_class];
+        ring_mark(slot, producer->next, STAMP_WRITING);
+        flags |= refer(producer, slot, producer->claim_class, producer->claim_slab, producer->next);
+        pool_disown(&producer->pool, in, producer->claim_slab);
+    }
+    producer->claim = CLAIM_NONE;
+    release(producer, slot, meta_make(claim->length, type, flags));
+    return 0;
+}
+
+int shmbus_producer_commit(struct shmbus_producer *producer, const struct shmbus_claim *claim,
+                           uint16_t type, uint16_t flags)
+{
+    int result = guard_enter(&producer->guard);
+    if (result < 0)
+        return result;
+    result = commit(producer, claim, type, flags);
+    guard_leave(&producer->guard);
+    return result;
+}
+
+int shmbus_producer_abort(struct shmbus_producer *producer, const struct shmbus_claim *claim)
+{
+    int result = guard_enter(&producer->guard);
+    if (result < 0)
+        return result;
+    if (producer->claim == CLAIM_NONE || claim->sequence != producer->next) {
+        result = not_open(producer);
+    } else {
+        if (producer->claim == CLAIM_POOLED)
+            pool_disown(&producer->pool, &producer->pool.classes[producer->claim_class],
+                        producer->claim_slab);
+        producer->claim = CLAIM_NONE;
+    }
+    guard_leave(&producer->guard);
+    return result;
+}
+
+/* Copies up to a slot's payload without a call for the usual sizes. */
+static inline void copy_inline(unsigned char *to, const unsigned char *from, uint32_t length)
+{
+    if (length > 64) {
+        memcpy(to, from, length);
+    } else if (length >= 16) {
+        for (uint32_t i = 0; i + 16 < length; i += 16)
+            memcpy(to + i, from + i, 16);
+        memcpy(to + length - 16, from + length - 16, 16);
+    } else if (length >= 8) {
+        memcpy(to, from, 8);
+        memcpy(to + length - 8, from + length - 8, 8);
+    } else {
+        for (uint32_t i = 0; i < length; i++)
+            to[i] = from[i];
+    }
+}
+
+/* Fills the slot of a sequence with a copy, marked and not yet published. Returns the meta word's
+ * flags, or a negative errno. */
+static inline int fill(struct shmbus_producer *producer, struct slot_header *slot,
+                       uint64_t sequence, const void *data, uint32_t length)
+{
+    if (__builtin_expect(length <= producer->ring.inline_bytes, 1)) {
+        ring_mark(slot, sequence, STAMP_WRITING);
+        copy_inline(ring_payload(&producer->ring, slot), data, length);
+        return 0;
+    }
+    uint32_t class_index = pool_class_for(&producer->pool, length);
+    if (class_index == producer->pool.class_count)
+        return too_long(producer, length);
+    int result = producer_need_slabs(producer, class_index, 1);
+    if (result < 0)
+        return result;
+    struct pool_class *in = &producer->pool.classes[class_index];
+    uint32_t index = pool_acquire(in);
+    memcpy(pool_data(in, index), data, length);
+    ring_mark(slot, sequence, STAMP_WRITING);
+    result = refer(producer, slot, class_index, index, sequence);
+    pool_disown(&producer->pool, in, index);
+    return result;
+}
+
+int shmbus_producer_publish(struct shmbus_producer *producer, uint16_t type, uint16_t flags,
+                            const void *data, uint32_t length)
+{
+    int result = guard_enter(&producer->guard);
+    if (result < 0)
+        return result;
+    result = flags & ~SHMBUS_MESSAGE_USER_FLAGS ? bad_flags(flags) : ready(producer);
+    if (result == 0) {
+        struct slot_header *slot = ring_slot(&producer->ring, producer->next);
+        result = fill(producer, slot, producer->next, data, length);
+        if (result >= 0) {
+            release(producer, slot, meta_make(length, type, (uint16_t)(flags | result)));
+            result = 0;
+        }
+    }
+    guard_leave(&producer->guard);
+    return result;
+}
+
+/* Might a slab have to be waited for? What is written by then is released before that. */
+static inline int would_wait(const struct shmbus_producer *producer, uint32_t length)
+{
+    if (length <= producer->ring.inline_bytes)
+        return 0;
+    uint32_t class_index = pool_class_for(&producer->pool, length);
+    return class_index == producer->pool.class_count ||
+           producer->pool.classes[class_index].free_count == 0;
+}
+
+/* Writes as many as there is room for and releases them together: the first stamp last. Returns how
+ * many, or the error of the first. */
+static int publish_run(struct shmbus_producer *producer, const struct shmbus_outgoing *messages,
+                       size_t count)
+{
+    uint64_t room = producer->limit - producer->next;
+    uint64_t first = producer->next;
+    uint64_t first_meta = 0;
+    uint64_t done = 0;
+    int result = 0;
+    if (count > room)
+        count = (size_t)room;
+    for (; done < count; done++) {
+        const struct shmbus_outgoing *message = &messages[done];
+        uint64_t sequence = first + done;
+        struct slot_header *slot = ring_slot(&producer->ring, sequence);
+        if (message->flags & ~SHMBUS_MESSAGE_USER_FLAGS)
+            result = bad_flags(message->flags);
+        else if (done > 0 && would_wait(producer, message->length))
+            break;
+        else
+            result = fill(producer, slot, sequence, message->data, message->length);
+        if (result < 0)
+            break;
+        uint64_t meta =
+            meta_make(message->length, message->type, (uint16_t)(message->flags | result));
+        result = 0;
+        if (producer->ring.timestamps)
+            *ring_timestamp(slot) = wait_now();
+        if (done == 0)
+            first_meta = meta;
+        else
+            ring_publish(slot, sequence, meta);
+        ring_prefetch(&producer->ring, sequence + producer->ahead);
+    }
+    if (done == 0)
+        return result;
+    ring_publish(ring_slot(&producer->ring, first), first, first_meta);
+    producer->next = first + done;
+    if ((first & ~producer->tail_mask) != (producer->next & ~producer->tail_mask))
+        producer_store_tail(producer);
+    return (int)done;
+}
+
+int shmbus_producer_publish_batch(struct shmbus_producer *producer,
+                                  const struct shmbus_outgoing *messages, size_t count)
+{
+    int result = guard_enter(&producer->guard);
+    if (result < 0)
+        return result;
+    size_t done = 0;
+    if (count > INT_MAX)
+        result = error_set(-EINVAL, "count: %zu is more than %d", count, INT_MAX);
+    while (result >= 0 && done < count) {
+        result = ready(producer);
+        if (result == 0)
+            result = publish_run(producer, messages + done, count - done);
+        if (result > 0)
+            done += (size_t)result;
+    }
+    guard_leave(&producer->guard);
+    return done > 0 ? (int)done : result;
+}
+
+uint64_t shmbus_producer_next_sequence(const struct shmbus_producer *producer)
+{
+    return producer->next;
+}

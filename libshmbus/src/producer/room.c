@@ -1,0 +1,189 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The producer's slow path: raising the floor when ring or pool is used up, and waiting when that
+ * does not help. Dead consumers are found and repaired while it waits.
+ */
+#include "error/error.h"
+#include "producer/producer.h"
+#include "recovery/recovery.h"
+#include "wait/wait.h"
+
+void producer_store_tail(struct shmbus_producer *producer)
+{
+    producer->published += producer->next - producer->begun_at;
+    producer->begun_at = producer->next;
+    /* relaxed: a count for whoever looks on */
+    atomic_store_explicit(&producer->entry->published, producer->published, memory_order_relaxed);
+    /* ORDER(tail:A) pairs join_tail:B, look_tail:B: the stamps below the hint are there */
+    atomic_store_explicit(producer->tail_word, producer->next, memory_order_release);
+}
+
+int producer_refuse(const struct shmbus_producer *producer)
+{
+    if (producer->orphaned)
+        return error_constant(-ECHILD, "the producer is another process's (open it again after "
+                                       "fork)");
+    return error_constant(-EBUSY, "a claim is open (commit or abort it first)");
+}
+
+/* Raises the floor for what blocks, needed, and about a quarter ring more. */
+static void raise_floor(struct shmbus_producer *producer, uint64_t needed)
+{
+    uint64_t capacity = producer->ring.mask + 1;
+    uint64_t wanted = needed + capacity / 4;
+    if (wanted > producer->next)
+        wanted = producer->next;
+    producer->limit = gate_raise(&producer->gate, wanted, producer->next) + capacity;
+}
+
+static int has_room(struct shmbus_producer *producer)
+{
+    if (producer->next >= producer->limit)
+        raise_floor(producer, producer->next - producer->ring.mask);
+    return producer->next < producer->limit;
+}
+
+/* Waits for done() with the producer's timeout; full is what it costs when that is over. */
+static int wait_until(struct shmbus_producer *producer,
+                      int (*done)(struct shmbus_producer *producer, void *context), void *context,
+                      int full, const char *text)
+{
+    struct waiter waiter = wait_begin(producer->full_timeout_ns);
+    producer_store_tail(producer);
+    for (;;) {
+        int step = wait_step(&waiter);
+        if (step == WAIT_PROBE || step < 0)
+            recovery_reap(&producer->segment, &producer->gate);
+        if (done(producer, context))
+            return 0;
+        if (step < 0)
+            return error_constant(full, text);
+    }
+}
+
+static int ring_done(struct shmbus_producer *producer, void *context)
+{
+    (void)context;
+    return has_room(producer);
+}
+
+int producer_make_room(struct shmbus_producer *producer)
+{
+    if (producer->orphaned || producer->claim != CLAIM_NONE)
+        return producer_refuse(producer);
+    if (has_room(producer))
+        return 0;
+    producer->blocked++;
+    /* relaxed: a count for whoever looks on */
+    atomic_store_explicit(&producer->entry->blocked, producer->blocked, memory_order_relaxed);
+    return wait_until(producer, ring_done, NULL, -EAGAIN,
+                      "the ring is full: a required consumer is a whole ring behind (see "
+                      "shmbus-stat for which)");
+}
+
+struct slab_wish {
+    uint32_t class_index;
+    uint32_t count;
+};
+
+static int slabs_done(struct shmbus_producer *producer, void *context)
+{
+    const struct slab_wish *wish = context;
+    struct pool_class *from = &producer->pool.classes[wish->class_index];
+    /* First with the floor as it is, then with one raised for the oldest slab in flight. */
+    pool_reclaim(&producer->pool, from, producer->gate.floor);
+    if (from->free_count >= wish->count)
+        return 1;
+    uint64_t needed = pool_wanted_floor(from);
+    if (needed > producer->gate.floor) {
+        raise_floor(producer, needed);
+        pool_reclaim(&producer->pool, from, producer->gate.floor);
+    }
+    return from->free_count >= wish->count;
+}
+
+int producer_need_slabs(struct shmbus_producer *producer, uint32_t class_index, uint32_t count)
+{
+    struct slab_wish wish = {class_index, count};
+    struct pool_class *from = &producer->pool.classes[class_index];
+    if (from->free_count >= count || slabs_done(producer, &wish))
+        return 0;
+    pool_count_exhausted(from);
+    producer->exhausted++;
+    /* relaxed: a count for whoever looks on */
+    atomic_store_explicit(&producer->entry->exhausted, producer->exhausted, memory_order_relaxed);
+    if (producer->on_exhausted != NULL)
+        producer->on_exhausted(producer->context, class_index, from->exhausted);
+    return wait_until(producer, slabs_done, &wish, -ENOBUFS,
+                      "no slab is left in the class: consumers lag or hold, or the pool is too "
+                      "small (see shmbus-stat)");
+}
+
+/* Waits until no required consumer is below target. */
+static int wait_passed(struct shmbus_producer *producer, uint64_t target, int64_t timeout_ns)
+{
+    struct waiter waiter = wait_begin(timeout_ns);
+    producer_store_tail(producer);
+    for (;;) {
+        struct gate_scan scan = gate_look(&producer->gate, producer->next);
+        if (scan.required == 0 || scan.slowest >= target)
+            return 0;
+        int step = wait_step(&waiter);
+        if (step == WAIT_PROBE || step < 0)
+            recovery_reap(&producer->segment, &producer->gate);
+        if (step == -ETIMEDOUT) {
+            scan = gate_look(&producer->gate, producer->next);
+            if (scan.required == 0 || scan.slowest >= target)
+                return 0;
+            return error_constant(-ETIMEDOUT, "a required consumer has not consumed it yet (see "
+                                              "shmbus-stat for which)");
+        }
+    }
+}
+
+int shmbus_producer_flush(struct shmbus_producer *producer, int64_t timeout_ns)
+{
+    int result = guard_enter(&producer->guard);
+    if (result < 0)
+        return result;
+    if (producer->orphaned || producer->claim != CLAIM_NONE)
+        result = producer_refuse(producer);
+    else
+        result = wait_passed(producer, producer->next, timeout_ns);
+    guard_leave(&producer->guard);
+    return result;
+}
+
+int shmbus_producer_wait_consumed(struct shmbus_producer *producer, uint64_t sequence,
+                                  int64_t timeout_ns)
+{
+    int result = guard_enter(&producer->guard);
+    if (result < 0)
+        return result;
+    if (producer->orphaned || producer->claim != CLAIM_NONE)
+        result = producer_refuse(producer);
+    else if (sequence >= producer->next)
+        result = error_set(-EINVAL, "sequence %llu is not published yet; the next one is %llu",
+                           (unsigned long long)sequence, (unsigned long long)producer->next);
+    else
+        result = wait_passed(producer, sequence + 1, timeout_ns);
+    guard_leave(&producer->guard);
+    return result;
+}
+
+int shmbus_producer_required(struct shmbus_producer *producer, uint64_t *out_lag)
+{
+    int result = guard_enter(&producer->guard);
+    if (result < 0)
+        return result;
+    if (producer->orphaned) {
+        result = producer_refuse(producer);
+    } else {
+        struct gate_scan scan = gate_look(&producer->gate, producer->next);
+        if (out_lag != NULL)
+            *out_lag = producer->next - scan.slowest;
+        result = (int)scan.required;
+    }
+    guard_leave(&producer->guard);
+    return result;
+}

@@ -1,0 +1,34 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Repair: what the living do with what the dead leave.
+ *
+ * Proof of death is a life byte that is free under an entry that is in use. Who repairs takes the
+ * entry's repair byte, through a description of its own, and looks at the life byte once more: a
+ * stopped repairer then does not look like a living owner, and two never repair at once.
+ */
+#ifndef SHMBUS_RECOVERY_H
+#define SHMBUS_RECOVERY_H
+
+#include "pool/pool.h"
+#include "ring/gate.h"
+#include "ring/ring.h"
+#include "segment/segment.h"
+
+/* Frees the entries of consumers that died. Returns how many, or a negative errno. */
+int recovery_reap(struct segment *segment, struct gate *gate);
+
+/* Empties an entry that nobody lives in. The caller has its life or its repair byte. */
+void recovery_clear_entry(struct control_entry *entry, uint64_t slab_total);
+
+/* Where the stream that a segment holds goes on. */
+struct recovery_stream {
+    uint64_t next;
+    uint64_t floor;
+};
+
+/* A producer that has the owner's lock finds where the stream goes on, voids what was half
+ * released, and rebuilds its pool. Returns 0 or -EBADMSG with its text. */
+int recovery_take_over(const struct segment *segment, const struct ring *ring, struct gate *gate,
+                       struct pool *pool, struct recovery_stream *out_stream);
+
+#endif
