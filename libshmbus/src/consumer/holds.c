@@ -69,9 +69,9 @@ static void set_bit(struct shmbus_consumer *consumer, uint64_t slab)
     /* relaxed: its own word */
     uint64_t word = atomic_load_explicit(&entry->holds[slab / 64], memory_order_relaxed);
     consumer->holds.bits++;
-    /* ORDER(hold_set:A) pairs holding:B, holds:B, reclaim:A, settle:A: the hold before the cursor
-     */
+    /* ORDER(hold_set:A) pairs holding:B, reclaim:A, settle:A: the hold before the cursor */
     atomic_store_explicit(&entry->holding, consumer->holds.bits, memory_order_release);
+    /* ORDER(bit_set:A) pairs holds:B, reclaim:A, settle:A: the hold before the cursor */
     atomic_store_explicit(&entry->holds[slab / 64], word | UINT64_C(1) << (slab % 64),
                           memory_order_release);
 }
@@ -84,9 +84,10 @@ static void clear_bit(struct shmbus_consumer *consumer, uint64_t slab)
     /* relaxed: its own word */
     uint64_t word = atomic_load_explicit(&entry->holds[slab / 64], memory_order_relaxed);
     consumer->holds.bits--;
-    /* ORDER(hold_clear:A) pairs holding:B, holds:B: every read of the slab before its reuse */
+    /* ORDER(bit_clear:A) pairs holds:B: every read of the slab before its reuse */
     atomic_store_explicit(&entry->holds[slab / 64], word & ~(UINT64_C(1) << (slab % 64)),
                           memory_order_release);
+    /* ORDER(hold_clear:A) pairs holding:B: every read of the slab before its reuse */
     atomic_store_explicit(&entry->holding, consumer->holds.bits, memory_order_release);
 }
 

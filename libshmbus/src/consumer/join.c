@@ -6,6 +6,7 @@
 #include "consumer/consumer.h"
 #include "error/error.h"
 #include "recovery/recovery.h"
+#include "wait/wait.h"
 
 #include <fcntl.h>
 #include <inttypes.h>
@@ -15,11 +16,34 @@
 #include <time.h>
 #include <unistd.h>
 
+/* How long an entry that is being repaired is waited for when there is no other. */
+#define ENTRY_WAIT_NS 100000000
+
 static int open_control(const struct segment *segment)
 {
     int descriptor =
         openat(segment->folder, "control", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     return descriptor < 0 ? segment_errno(errno, segment->name, "control") : descriptor;
+}
+
+/* Tries each entry once. Returns 0, -EAGAIN when one was passed over because it is being repaired
+ * or joined, or -EUSERS when somebody lives in each. */
+static int try_entries(struct shmbus_consumer *consumer, int life, int repair)
+{
+    int result = -EUSERS;
+    for (uint32_t i = 0; i < consumer->header->max_consumers; i++) {
+        /* Repair first: an entry that is being repaired is passed over, and never looks alive. */
+        if (lock_take(repair, LOCK_REPAIR + (int64_t)i) < 0) {
+            result = -EAGAIN;
+            continue;
+        }
+        if (lock_take(life, LOCK_LIFE + (int64_t)i) == 0) {
+            consumer->index = i;
+            return 0;
+        }
+        lock_drop(repair, LOCK_REPAIR + (int64_t)i);
+    }
+    return result;
 }
 
 /* Takes the first entry that nobody lives in. Its repair byte is held too until it is filled in, by
@@ -35,17 +59,15 @@ static int take_entry(struct shmbus_consumer *consumer, int *out_life, int *out_
         close(life);
         return repair;
     }
-    for (uint32_t i = 0; i < segment->header.max_consumers; i++) {
-        /* Repair first: an entry that is being repaired is passed over, and never looks alive. */
-        if (lock_take(repair, LOCK_REPAIR + (int64_t)i) < 0)
-            continue;
-        if (lock_take(life, LOCK_LIFE + (int64_t)i) == 0) {
-            consumer->index = i;
-            *out_life = life;
-            *out_repair = repair;
-            return 0;
-        }
-        lock_drop(repair, LOCK_REPAIR + (int64_t)i);
+    struct waiter waiter = wait_begin(ENTRY_WAIT_NS);
+    int result;
+    do {
+        result = try_entries(consumer, life, repair);
+    } while (result == -EAGAIN && wait_step(&waiter) >= 0);
+    if (result == 0) {
+        *out_life = life;
+        *out_repair = repair;
+        return 0;
     }
     close(life);
     close(repair);
@@ -53,7 +75,7 @@ static int take_entry(struct shmbus_consumer *consumer, int *out_life, int *out_
                      "%s: all %" PRIu32
                      " entries for consumers are taken (create the bus with more "
                      "max_consumers)",
-                     segment->name, segment->header.max_consumers);
+                     segment->name, consumer->header->max_consumers);
 }
 
 static void fill_entry(struct shmbus_consumer *consumer, uint32_t kind, const char *name)

@@ -236,7 +236,7 @@ static int is_held(const struct pool *pool, uint32_t holder_count, uint64_t slab
 {
     for (uint32_t i = 0; i < holder_count; i++) {
         struct control_entry *entry = holder_entry(pool, pool->holders[i]);
-        /* ORDER(holds:B) pairs hold_set:A, hold_clear:A: reads of a slab before its reuse */
+        /* ORDER(holds:B) pairs bit_set:A, bit_clear:A: reads of a slab before its reuse */
         uint64_t word = atomic_load_explicit(&entry->holds[slab / 64], memory_order_seq_cst);
         if (word >> (slab % 64) & 1)
             return 1;
@@ -289,7 +289,7 @@ static uint32_t take_retired(struct pool_class *in, uint64_t floor, uint32_t *ba
         /* relaxed: the fence below orders all of them before the holds are read */
         atomic_store_explicit(&in->generations[batch[i]], generation, memory_order_relaxed);
     }
-    /* ORDER(reclaim:A) pairs hold_set:A: generations before holds */
+    /* ORDER(reclaim:A) pairs hold_set:A, bit_set:A: generations before holds */
     atomic_thread_fence(memory_order_seq_cst);
     return count;
 }
@@ -367,7 +367,7 @@ static void settle_class(struct pool *pool, struct pool_class *in)
         atomic_store_explicit(&in->generations[i], pool_generation(in, i) + 1,
                               memory_order_relaxed);
     }
-    /* ORDER(settle:A) pairs hold_set:A: generations before holds */
+    /* ORDER(settle:A) pairs hold_set:A, bit_set:A: generations before holds */
     atomic_thread_fence(memory_order_seq_cst);
     uint32_t holders = find_holders(pool);
     for (uint32_t i = in->slab_count; i > 0; i--) {

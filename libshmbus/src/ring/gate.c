@@ -46,7 +46,8 @@ struct gate_scan gate_look(struct gate *gate, uint64_t next)
         uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed);
         if (gate_is_evicted(gate, i, epoch))
             continue;
-        /* ORDER(gate_scan:B) pairs cursor:A, join_cursor:A: cursor before the slot is overwritten
+        /* ORDER(gate_scan:B) pairs cursor:A, join_cursor:A, cursor_up:A: cursor before the slot is
+         * overwritten
          */
         uint64_t cursor = atomic_load_explicit(&entry->cursor, memory_order_seq_cst);
         /* relaxed: only tells whether the entry changed hands between the two looks */
