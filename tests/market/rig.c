@@ -81,18 +81,6 @@ pid_t rig_start(const char *name, const char *const *arguments)
     _exit(127);
 }
 
-int rig_wait(pid_t process)
-{
-    int status;
-    ck_assert_int_eq(waitpid(process, &status, 0), process);
-    return WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
-}
-
-int rig_run(const char *name, const char *const *arguments)
-{
-    return rig_wait(rig_start(name, arguments));
-}
-
 char *rig_read(const char *path, size_t *out_bytes)
 {
     FILE *file = fopen(path, "r");
@@ -109,6 +97,24 @@ char *rig_read(const char *path, size_t *out_bytes)
     text[bytes] = '\0';
     *out_bytes = (size_t)bytes;
     return text;
+}
+
+void rig_ends(pid_t process, const char *name, int code)
+{
+    int status;
+    size_t bytes;
+    char path[128];
+    ck_assert_int_eq(waitpid(process, &status, 0), process);
+    int ended = WIFSIGNALED(status) ? 128 + WTERMSIG(status) : WEXITSTATUS(status);
+    snprintf(path, sizeof(path), "%s.err", name);
+    char *error = rig_read(rig_path(path), &bytes);
+    ck_assert_msg(ended == code, "%s ended with %d, not %d: %s", name, ended, code, error);
+    free(error);
+}
+
+void rig_run(const char *name, const char *const *arguments, int code)
+{
+    rig_ends(rig_start(name, arguments), name, code);
 }
 
 const char *rig_write(const char *name, const char *text)

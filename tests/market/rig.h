@@ -24,11 +24,14 @@ const char *rig_path(const char *name);
  */
 pid_t rig_start(const char *name, const char *const *arguments);
 
-/* Waits for a process: its exit code, or 128 and its signal. */
-int rig_wait(pid_t process);
+/*
+ * Waits for a process and fails the test, with the program's own words, unless it ends with that
+ * code: its exit code, or 128 and its signal.
+ */
+void rig_ends(pid_t process, const char *name, int code);
 
-/* Starts and waits. */
-int rig_run(const char *name, const char *const *arguments);
+/* Starts a program and waits for it as rig_ends() does. */
+void rig_run(const char *name, const char *const *arguments, int code);
 
 /* A file's content, with a NUL behind it; free it. */
 char *rig_read(const char *path, size_t *out_bytes);

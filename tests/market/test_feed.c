@@ -55,7 +55,7 @@ START_TEST(wrong_line)
              wrong_lines[_i].line);
     const char *events = rig_write("wrong.csv", text);
     const char *feed[] = {MARKET_FEED, "wrong", events, NULL};
-    ck_assert_int_eq(rig_run("feed", feed), 1);
+    rig_run("feed", feed, 1);
     snprintf(text, sizeof(text), "%s:2: %s", events, wrong_lines[_i].error);
     rig_contains(rig_path("feed.err"), text);
     rig_no_bus();
@@ -69,8 +69,8 @@ START_TEST(strategy_is_told_of_a_broken_feed)
     const char *strategy[] = {MARKET_STRATEGY, "broken", "--wait", "600", NULL};
     const char *feed[] = {MARKET_FEED, "broken", events, "--wait-consumers", "1", NULL};
     pid_t process = rig_start("strategy", strategy);
-    ck_assert_int_eq(rig_run("feed", feed), 1);
-    ck_assert_int_eq(rig_wait(process), 1);
+    rig_run("feed", feed, 1);
+    rig_ends(process, "strategy", 1);
     rig_contains(rig_path("strategy.err"), "'broken' was closed before the feed came to its end");
     rig_same(rig_path("strategy.out"), rig_write("nothing", ""));
     rig_no_bus();
@@ -100,7 +100,7 @@ START_TEST(wrong_command_line)
 {
     const char *arguments[5] = {NULL};
     memcpy(arguments, wrong_arguments[_i], sizeof(wrong_arguments[_i]));
-    ck_assert_int_eq(rig_run("program", arguments), 2);
+    rig_run("program", arguments, 2);
     rig_no_bus();
 }
 END_TEST
@@ -109,9 +109,9 @@ START_TEST(help)
 {
     const char *feed[] = {MARKET_FEED, "--help", NULL};
     const char *strategy[] = {MARKET_STRATEGY, "--help", NULL};
-    ck_assert_int_eq(rig_run("feed", feed), 0);
+    rig_run("feed", feed, 0);
     rig_contains(rig_path("feed.out"), "--wait-consumers");
-    ck_assert_int_eq(rig_run("strategy", strategy), 0);
+    rig_run("strategy", strategy, 0);
     rig_contains(rig_path("strategy.out"), "--wait");
 }
 END_TEST
@@ -121,11 +121,11 @@ START_TEST(file_or_bus_that_is_not_there)
     const char *feed[] = {MARKET_FEED, "bus", rig_path("missing.csv"), NULL};
     const char *folder[] = {MARKET_FEED, "bus", "/dev", NULL};
     const char *strategy[] = {MARKET_STRATEGY, "missing", "--wait", "0", NULL};
-    ck_assert_int_eq(rig_run("feed", feed), 1);
+    rig_run("feed", feed, 1);
     rig_contains(rig_path("feed.err"), "missing.csv");
-    ck_assert_int_eq(rig_run("feed", folder), 1);
+    rig_run("feed", folder, 1);
     rig_contains(rig_path("feed.err"), "'/dev'");
-    ck_assert_int_eq(rig_run("strategy", strategy), 1);
+    rig_run("strategy", strategy, 1);
     rig_contains(rig_path("strategy.err"), "'missing'");
     rig_no_bus();
 }
@@ -161,8 +161,8 @@ START_TEST(stopped_half_way)
     pid_t feed, strategy;
     start_slow(&feed, &strategy);
     kill(feed, SIGTERM);
-    ck_assert_int_eq(rig_wait(feed), 1);
-    ck_assert_int_eq(rig_wait(strategy), 1);
+    rig_ends(feed, "feed", 1);
+    rig_ends(strategy, "strategy", 1);
     rig_contains(rig_path("feed.err"), "stopped after 1 events");
     rig_contains(rig_path("strategy.err"), "before the feed came to its end");
     rig_no_bus();
@@ -174,8 +174,8 @@ START_TEST(killed_half_way)
     pid_t feed, strategy;
     start_slow(&feed, &strategy);
     kill(feed, SIGKILL);
-    ck_assert_int_eq(rig_wait(feed), 128 + SIGKILL);
-    ck_assert_int_eq(rig_wait(strategy), 1);
+    rig_ends(feed, "feed", 128 + SIGKILL);
+    rig_ends(strategy, "strategy", 1);
     rig_contains(rig_path("strategy.err"), "cannot read on from 'slow'");
     rig_same(rig_path("strategy.out"), rig_write("nothing", ""));
     ck_assert_int_eq(shmbus_unlink("slow", NULL), 0);
@@ -191,16 +191,16 @@ START_TEST(kept_bus)
     const char *strategy[] = {MARKET_STRATEGY, "kept", "--wait", "0", NULL};
     const char *reference[] = {MARKET_REFERENCE, rig_path("sim.out"), NULL};
 
-    ck_assert_int_eq(rig_run("sim", short_sim), 0);
-    ck_assert_int_eq(rig_run("feed", feed), 0);
-    ck_assert_int_eq(rig_run("reference", reference), 0);
-    ck_assert_int_eq(rig_run("strategy", strategy), 0);
+    rig_run("sim", short_sim, 0);
+    rig_run("feed", feed, 0);
+    rig_run("reference", reference, 0);
+    rig_run("strategy", strategy, 0);
     rig_same(rig_path("strategy.out"), rig_path("reference.out"));
     ck_assert_int_eq(shmbus_unlink("kept", NULL), 0);
 
-    ck_assert_int_eq(rig_run("sim", long_sim), 0);
-    ck_assert_int_eq(rig_run("feed", feed), 0);
-    ck_assert_int_eq(rig_run("strategy", strategy), 1);
+    rig_run("sim", long_sim, 0);
+    rig_run("feed", feed, 0);
+    rig_run("strategy", strategy, 1);
     rig_contains(rig_path("strategy.err"), "the feed sent more events than were seen");
     ck_assert_int_eq(shmbus_unlink("kept", NULL), 0);
     rig_no_bus();
@@ -215,7 +215,7 @@ START_TEST(paced)
     const char *feed[] = {MARKET_FEED, "paced", events, "--speed", "10", NULL};
     struct timespec before, after;
     clock_gettime(CLOCK_MONOTONIC, &before);
-    ck_assert_int_eq(rig_run("feed", feed), 0);
+    rig_run("feed", feed, 0);
     clock_gettime(CLOCK_MONOTONIC, &after);
     ck_assert_int_ge((after.tv_sec - before.tv_sec) * 1000000000 + after.tv_nsec - before.tv_nsec,
                      30000000);

@@ -57,6 +57,8 @@ static int side_grow(struct book_side *side)
 int book_side_set(struct book_side *side, const struct market_level *levels, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
+        if (side->count == side->room && side_grow(side) != 0)
+            return -1;
         size_t at = side_find(side, levels[i].price);
         struct market_level *place = side->levels + at;
         bool known = at < side->count && place->price == levels[i].price;
@@ -66,9 +68,6 @@ int book_side_set(struct book_side *side, const struct market_level *levels, siz
         } else if (known) {
             place->qty = levels[i].qty;
         } else if (levels[i].qty != 0) {
-            if (side->count == side->room && side_grow(side) != 0)
-                return -1;
-            place = side->levels + at;
             memmove(place + 1, place, (side->count - at) * sizeof(*place));
             *place = levels[i];
             side->count++;
