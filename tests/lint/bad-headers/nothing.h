@@ -1,0 +1,3 @@
+/* SPDX-License-Identifier: MIT */
+/* expect: no public function found */
+int nothing;
