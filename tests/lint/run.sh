@@ -2,6 +2,7 @@
 # SPDX-License-Identifier: MIT
 # rig: builds for itself
 # The project's own lints over the tree, and each lint over samples that it has to catch.
+# shellcheck disable=SC2317 # functions are called by check and caught, by name
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -118,14 +119,12 @@ file_samples()
     file_sample long_file 'more than 700' tools/cli.h "${long[@]}"
 }
 
-# shellcheck disable=SC2317 # called by check and caught, by name
 manual()
 {
     awk -f docs/man/generate.awk "$@"
 }
 
 # Every page is made, and groff has nothing to say about it.
-# shellcheck disable=SC2317 # called by check, by name
 manual_pages()
 {
     local pages=$temporary/pages functions

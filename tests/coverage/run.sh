@@ -1,0 +1,34 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# rig: builds for itself
+# Measures which lines of libshmbus/src the unit, process and tools rigs run: 90 % is the least.
+# The whole report is in build/coverage/coverage.txt, the lines one by one in .../coverage/.
+set -euo pipefail
+cd "$(dirname "${BASH_SOURCE[0]}")/../.."
+
+least=90
+build=build/coverage
+rigs=(unit process tools)
+status=0
+
+mkdir -p $build
+find $build -name '*.gcda' -delete
+if tests/run.sh --preset coverage "${rigs[@]}" >$build/tests.txt 2>&1; then
+    echo "PASS coverage_tests"
+else
+    grep -E '^(FAIL|     )|Error|error' $build/tests.txt | head -n 40 || true
+    echo "FAIL coverage_tests: $(tail -n 1 $build/tests.txt) (see $build/tests.txt)"
+    status=1
+fi
+mkdir -p $build/coverage
+gcovr --root . --filter 'libshmbus/src/' --object-directory $build --txt $build/coverage.txt \
+    --html-details $build/coverage/index.html --print-summary $build >$build/summary.txt
+sed -n '/^-----/,$p' $build/coverage.txt
+percent=$(awk '/^lines:/ { sub(/%/, "", $2); print $2 }' $build/summary.txt)
+if awk -v percent="$percent" -v least=$least 'BEGIN { exit !(percent + 0 >= least) }'; then
+    echo "PASS coverage_lines: $percent % of the lines of libshmbus/src"
+else
+    echo "FAIL coverage_lines: $percent % of the lines of libshmbus/src, less than $least %"
+    status=1
+fi
+exit $status
