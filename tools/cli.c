@@ -17,7 +17,7 @@
 
 #include <shmbus/shmbus.h>
 
-#define SECONDS_MOST (10u * 366 * 24 * 3600)
+#define SECONDS_MOST 315360000u /* ten years */
 
 static const char *program_name = "shmbus";
 
@@ -89,6 +89,11 @@ const char *cli_why(int error)
 int cli_bus_failed(const char *bus, int error, const char *hint)
 {
     const char *why = cli_why(error);
+    const size_t name_length = strlen(bus);
+    /* The library's text often begins with the bus's name too. */
+    if (strncmp(why, bus, name_length) == 0 && strncmp(why + name_length, ": ", 2) == 0) {
+        why += name_length + 2;
+    }
     if (hint) {
         cli_failed("bus '%s': %s (%s)", bus, why, hint);
     } else {
@@ -166,7 +171,7 @@ int cli_size(const char *option, const char *text, uint64_t least, uint64_t most
     }
     if (*at != '\0') {
         const char *suffix = strchr(suffixes, *at);
-        const unsigned shift = suffix ? 10u * (unsigned)(suffix - suffixes + 1) : 0;
+        const unsigned shift = suffix ? 10 * (unsigned)(suffix - suffixes + 1) : 0;
         if (!suffix || at[1] != '\0' || size > UINT64_MAX >> shift) {
             return out_of_range(option, text, least, most);
         }
@@ -188,7 +193,7 @@ int cli_seconds(const char *option, const char *text, int64_t *out_ns)
     if (!bad && *at == '.') {
         int64_t weight_ns = 100000000;
         for (at++; *at >= '0' && *at <= '9'; at++) {
-            fraction_ns += (*at - '0') * weight_ns;
+            fraction_ns += (int64_t)(*at - '0') * weight_ns;
             weight_ns /= 10;
         }
     }
@@ -196,7 +201,7 @@ int cli_seconds(const char *option, const char *text, int64_t *out_ns)
         return cli_usage("%s: '%s' is not a number of seconds from 0 to %u", option, text,
                          SECONDS_MOST);
     }
-    *out_ns = (int64_t)seconds * 1000000000 + fraction_ns;
+    *out_ns = (int64_t)seconds * INT64_C(1000000000) + fraction_ns;
     return CLI_OK;
 }
 

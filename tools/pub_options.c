@@ -7,6 +7,7 @@
 #include "pub_options.h"
 
 #include <getopt.h>
+#include <stdio.h>
 #include <string.h>
 
 #include "cli.h"
@@ -118,8 +119,7 @@ static int read_class(const char *text, struct shmbus_pool_class *out_class)
     if (!colon || (size_t)(colon - text) >= sizeof(size)) {
         return cli_usage("--pool: '%s' is not of the form SIZE:COUNT", text);
     }
-    memcpy(size, text, (size_t)(colon - text));
-    size[colon - text] = '\0';
+    snprintf(size, sizeof(size), "%.*s", (int)(colon - text), text);
     const int result =
         cli_size("--pool SIZE", size, 1, SHMBUS_SLAB_BYTES_MAX, &out_class->slab_bytes);
     if (result != CLI_OK) {

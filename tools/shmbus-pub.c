@@ -25,7 +25,7 @@
 #define BATCH_COUNT 128
 
 struct pub {
-    const struct pub_options *options;
+    struct pub_options options;
     struct shmbus_producer *producer;
     struct framing framing;
     struct pace pace;
@@ -41,7 +41,7 @@ struct pub {
 
 static const char *record_word(const struct pub *pub)
 {
-    return pub->options->framing == FRAMING_LINES ? "line" : "record";
+    return pub->options.framing == FRAMING_LINES ? "line" : "record";
 }
 
 static int input_failed(struct pub *pub, int error)
@@ -79,7 +79,7 @@ static int record_cut(struct pub *pub, const struct framing_record *record)
 static int bus_failed(struct pub *pub, int error)
 {
     progress_break(&pub->progress);
-    return cli_bus_failed(pub->options->bus_name, error, NULL);
+    return cli_bus_failed(pub->options.bus_name, error, NULL);
 }
 
 /* Publishes the batch; CLI_OK also when a signal cut it short, which the caller sees itself. */
@@ -183,7 +183,7 @@ static int publish_input(struct pub *pub)
 {
     bool more = true;
     int result = CLI_OK;
-    pace_begin(&pub->pace, pub->options->rate);
+    pace_begin(&pub->pace, pub->options.rate);
     while (result == CLI_OK && more && stop_count() == 0) {
         result = publish_read(pub, &more);
         if (result == CLI_OK && more) {
@@ -195,7 +195,7 @@ static int publish_input(struct pub *pub)
 
 static int wait_for_consumers(struct pub *pub)
 {
-    const uint64_t wanted = pub->options->wait_consumers;
+    const uint64_t wanted = pub->options.wait_consumers;
     while (wanted > 0 && stop_count() == 0) {
         const int count = shmbus_producer_required(pub->producer, NULL);
         if (count < 0) {
@@ -225,7 +225,7 @@ static int flush(struct pub *pub)
             shmbus_producer_required(pub->producer, &lag);
             progress_break(&pub->progress);
             return cli_failed("bus '%s': given up with the slowest consumer %llu messages behind",
-                              pub->options->bus_name, (unsigned long long)lag);
+                              pub->options.bus_name, (unsigned long long)lag);
         }
         if (stop_count() > 0 && !told) {
             progress_break(&pub->progress);
@@ -243,7 +243,7 @@ static int worse(int one, int other)
 /* Ends the stream as the options say. What failed before does not keep it from ending in order. */
 static int finish(struct pub *pub)
 {
-    const struct pub_options *options = pub->options;
+    const struct pub_options *options = &pub->options;
     int result = flush(pub);
     progress_end(&pub->progress, pub->sent);
     shmbus_producer_close(pub->producer);
@@ -263,7 +263,7 @@ static int create(struct pub *pub)
         .struct_bytes = sizeof(behaviour),
         .full_timeout_ns = SLICE_NS,
     };
-    const struct pub_options *options = pub->options;
+    const struct pub_options *options = &pub->options;
     const int error =
         shmbus_producer_create(options->bus_name, &options->bus, &behaviour, &pub->producer);
     if (error != 0) {
@@ -290,7 +290,7 @@ static int run(struct pub *pub)
         return result;
     }
     progress_begin(&pub->progress);
-    if (framing_begin(&pub->framing, pub->options->framing, pub->options->record_bytes,
+    if (framing_begin(&pub->framing, pub->options.framing, pub->options.record_bytes,
                       longest_record(pub)) != 0) {
         result = input_failed(pub, -ENOMEM);
     }
@@ -308,18 +308,16 @@ static int run(struct pub *pub)
 int main(int count, char **arguments)
 {
     static struct pub pub;
-    struct pub_options options;
     int result = CLI_OK;
     cli_begin("shmbus-pub");
-    if (!pub_options_read(count, arguments, &options, &result)) {
+    if (!pub_options_read(count, arguments, &pub.options, &result)) {
         return result;
     }
-    pub.options = &options;
-    pub.input_name = options.file_name ? options.file_name : "standard input";
+    pub.input_name = pub.options.file_name ? pub.options.file_name : "standard input";
     pub.input = STDIN_FILENO;
     /* Before the bus is made: a misspelt file leaves nothing behind. */
-    if (options.file_name) {
-        pub.input = open(options.file_name, O_RDONLY | O_CLOEXEC);
+    if (pub.options.file_name) {
+        pub.input = open(pub.options.file_name, O_RDONLY | O_CLOEXEC);
     }
     if (pub.input < 0) {
         return cli_failed("%s: %s", pub.input_name, strerror(errno));

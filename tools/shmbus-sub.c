@@ -19,7 +19,7 @@
 #define POLL_COUNT 1024
 
 struct sub {
-    const struct sub_options *options;
+    struct sub_options options;
     struct shmbus_consumer *consumer;
     uint64_t left; /* messages still to be read */
     struct histogram latency;
@@ -29,15 +29,15 @@ struct sub {
 /* The library waits in one go; here in slices, so that a signal ends it. */
 static int open_consumer(struct sub *sub)
 {
-    struct shmbus_consumer_options options = sub->options->consumer;
-    const int64_t until_ns = cli_now_ns() + sub->options->wait_ns;
+    struct shmbus_consumer_options options = sub->options.consumer;
+    const int64_t until_ns = cli_now_ns() + sub->options.wait_ns;
     for (;;) {
         const int64_t left_ns = until_ns - cli_now_ns();
         options.wait_ns = left_ns < SLICE_NS ? left_ns : SLICE_NS;
         if (options.wait_ns < 0) {
             options.wait_ns = 0;
         }
-        const int error = shmbus_consumer_open(sub->options->bus_name, &options, &sub->consumer);
+        const int error = shmbus_consumer_open(sub->options.bus_name, &options, &sub->consumer);
         if (error != -ENOENT || left_ns <= 0 || stop_count() > 0) {
             return error;
         }
@@ -50,20 +50,23 @@ static int open_failed(const struct sub *sub, int error)
     if (stop_count() > 0 && error == -ENOENT) {
         return CLI_OK;
     }
-    if (error == -ENOTSUP && sub->options->consumer.kind != SHMBUS_REQUIRED) {
-        hint = "add --required: it misses nothing, and stops the producer when it lags";
-    } else if (error == -ENOENT) {
+    if (error == -ENOTSUP && sub->options.consumer.kind != SHMBUS_REQUIRED) {
+        return cli_failed("bus '%s': only required consumers can be had so far (add --required: it "
+                          "misses nothing, and stops the producer when it lags)",
+                          sub->options.bus_name);
+    }
+    if (error == -ENOENT) {
         hint = "shmbus-stat lists the buses there are, --wait SECONDS waits for one";
     }
-    return cli_bus_failed(sub->options->bus_name, error, hint);
+    return cli_bus_failed(sub->options.bus_name, error, hint);
 }
 
 /* --latency on a bus without timestamps is said at once, not after hours. */
 static int check_timestamps(const struct sub *sub)
 {
-    const char *name = sub->options->bus_name;
+    const char *name = sub->options.bus_name;
     struct shmbus_snapshot *snapshot = NULL;
-    const int error = shmbus_snapshot_open(name, sub->options->consumer.folder, &snapshot);
+    const int error = shmbus_snapshot_open(name, sub->options.consumer.folder, &snapshot);
     if (error != 0) {
         return cli_bus_failed(name, error, NULL);
     }
@@ -80,12 +83,12 @@ static int check_timestamps(const struct sub *sub)
 static int on_message(const struct shmbus_message *message, void *context)
 {
     struct sub *sub = context;
-    if (sub->options->latency) {
+    if (sub->options.latency) {
         const int64_t latency_ns = cli_now_ns() - message->timestamp_ns;
         histogram_add(&sub->latency, latency_ns > 0 ? (uint64_t)latency_ns : 0);
     }
     sub->left--;
-    return format_message(sub->options->format, message, &sub->output);
+    return format_message(sub->options.format, message, &sub->output);
 }
 
 /* Reads until something ends it: 0 for --count or a signal, else a negative errno. */
@@ -106,7 +109,7 @@ static int read_messages(struct sub *sub)
 
 static int ended(const struct sub *sub, int error)
 {
-    const char *name = sub->options->bus_name;
+    const char *name = sub->options.bus_name;
     if (error == 0 || error == -EPIPE) {
         return CLI_OK;
     }
@@ -143,7 +146,7 @@ static int run(struct sub *sub)
     if (error != 0) {
         return open_failed(sub, error);
     }
-    const int checked = sub->options->latency ? check_timestamps(sub) : CLI_OK;
+    const int checked = sub->options.latency ? check_timestamps(sub) : CLI_OK;
     int result = checked;
     if (checked == CLI_OK) {
         result = ended(sub, read_messages(sub));
@@ -151,7 +154,7 @@ static int run(struct sub *sub)
     /* The bus before the output: its producer may be waiting for this consumer. */
     shmbus_consumer_close(sub->consumer);
     const int written = write_rest(sub);
-    if (checked == CLI_OK && sub->options->latency) {
+    if (checked == CLI_OK && sub->options.latency) {
         print_latency(&sub->latency);
     }
     return written > result ? written : result;
@@ -160,14 +163,12 @@ static int run(struct sub *sub)
 int main(int count, char **arguments)
 {
     static struct sub sub;
-    struct sub_options options;
     int result = CLI_OK;
     cli_begin("shmbus-sub");
-    if (!sub_options_read(count, arguments, &options, &result)) {
+    if (!sub_options_read(count, arguments, &sub.options, &result)) {
         return result;
     }
-    sub.options = &options;
-    sub.left = options.count ? options.count : UINT64_MAX;
+    sub.left = sub.options.count ? sub.options.count : UINT64_MAX;
     output_begin(&sub.output, STDOUT_FILENO);
     const int error = stop_install();
     if (error != 0) {

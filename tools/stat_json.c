@@ -162,12 +162,14 @@ void stat_print_json_unreadable(const char *name, const char *why)
 void stat_print_json(const struct stat_picture *picture)
 {
     const struct shmbus_bus_info *bus = shmbus_snapshot_bus(picture->snapshot);
+    char mode[16];
     bool first = true;
     if (bus->state == SHMBUS_STATE_DAMAGED) {
         print_damaged(bus->name, stat_state_word(bus->state),
                       shmbus_snapshot_why(picture->snapshot));
         return;
     }
+    snprintf(mode, sizeof(mode), "%04o", bus->mode);
     putchar('{');
     print_word("bus", bus->name, &first);
     print_word("state", stat_state_word(bus->state), &first);
@@ -185,7 +187,7 @@ void stat_print_json(const struct stat_picture *picture)
     print_flag("scrub", true, (bus->flags & SHMBUS_BUS_SCRUB) != 0, &first);
     print_number("uid", true, bus->owner_uid, &first);
     print_number("gid", true, bus->owner_gid, &first);
-    print_number("mode", true, bus->mode, &first);
+    print_word("mode", mode, &first);
     print_producers(picture->snapshot, bus->producer_count);
     print_consumers(picture->snapshot, bus);
     print_pools(picture->snapshot, bus);

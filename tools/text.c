@@ -22,7 +22,8 @@ static size_t sequence_length(const unsigned char *at, size_t left)
     size_t length = 0;
     if (lead < 0x80) {
         return 1;
-    } else if (lead >= 0xc2 && lead <= 0xdf) {
+    }
+    if (lead >= 0xc2 && lead <= 0xdf) {
         length = 2;
     } else if (lead >= 0xe0 && lead <= 0xef) {
         length = 3;

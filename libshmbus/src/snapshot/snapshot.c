@@ -94,6 +94,9 @@ static void look_at_ring(struct shmbus_snapshot *snapshot)
     /* ORDER(look_tail:B) pairs tail:A: the hint before the stamps below it */
     uint64_t hint = atomic_load_explicit(&segment_state(segment)->tail, memory_order_acquire);
     bus->tail = ring_find_tail(&ring, hint);
+    /* A single producer stores its count with the hint: what is beyond the hint is its too. */
+    if (segment->header.max_producers == 1 && bus->producer_count == 1)
+        snapshot->producers[0].published += bus->tail - hint;
     /* relaxed: a picture; a raise in progress may show what is wanted */
     bus->floor = atomic_load_explicit(&entry->floor, memory_order_relaxed);
     if (bus->floor > bus->tail)
