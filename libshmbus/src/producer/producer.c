@@ -201,6 +201,8 @@ int shmbus_producer_open(const char *name, const char *folder,
                          struct shmbus_producer **out_producer)
 {
     struct shmbus_producer *producer;
+    if (wait_ns < SHMBUS_FOREVER)
+        return error_set(-EINVAL, "wait_ns: %" PRId64 " is less than SHMBUS_FOREVER", wait_ns);
     int result = make(name, options, &producer);
     if (result < 0)
         return result;
