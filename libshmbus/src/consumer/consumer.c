@@ -89,10 +89,12 @@ int shmbus_consumer_open(const char *name, const struct shmbus_consumer_options 
     struct shmbus_consumer *consumer = calloc(1, sizeof *consumer);
     if (consumer == NULL)
         return error_set(-ENOMEM, "%s: no memory left for a consumer", name);
+    int saved = errno;
     segment_begin(&consumer->segment, name);
     result = segment_open_wait(&consumer->segment, taken.folder, SEGMENT_CONSUME, taken.wait_ns);
     if (result == 0)
         result = begin(consumer, &taken);
+    errno = saved;
     if (result < 0) {
         discard(consumer);
         return result;

@@ -183,6 +183,7 @@ int shmbus_producer_create(const char *name, const struct shmbus_bus_options *bu
 {
     struct shmbus_bus_options taken;
     struct shmbus_producer *producer;
+    int saved = errno;
     int result = layout_take_options(bus, sizeof taken, "bus options", &taken);
     if (result == 0)
         result = make(name, options, &producer);
@@ -193,6 +194,7 @@ int shmbus_producer_create(const char *name, const struct shmbus_bus_options *bu
     result = finish(producer, result, out_producer);
     if (result < 0 && created)
         segment_unlink(name, taken.folder);
+    errno = saved;
     return result;
 }
 
@@ -206,8 +208,11 @@ int shmbus_producer_open(const char *name, const char *folder,
     int result = make(name, options, &producer);
     if (result < 0)
         return result;
+    int saved = errno;
     result = segment_open_wait(&producer->segment, folder, SEGMENT_PUBLISH, wait_ns);
-    return finish(producer, result, out_producer);
+    result = finish(producer, result, out_producer);
+    errno = saved;
+    return result;
 }
 
 void shmbus_producer_close(struct shmbus_producer *producer)
@@ -242,9 +247,11 @@ int shmbus_producer_placement(struct shmbus_producer *producer,
     if (producer->orphaned) {
         result = producer_refuse(producer);
     } else {
+        int saved = errno;
         place_page_bytes(segment->feed, segment->feed_mapped, &placement);
         place_ask(segment->feed, segment->feed_mapped, &placement);
         place_ask(segment->control, segment->control_mapped, &placement);
+        errno = saved;
         *out_placement = placement;
     }
     guard_leave(&producer->guard);
@@ -253,6 +260,10 @@ int shmbus_producer_placement(struct shmbus_producer *producer,
 
 int shmbus_unlink(const char *name, const char *folder)
 {
+    int saved = errno;
     int result = segment_check_name("bus", name);
-    return result < 0 ? result : segment_unlink(name, folder);
+    if (result == 0)
+        result = segment_unlink(name, folder);
+    errno = saved;
+    return result;
 }

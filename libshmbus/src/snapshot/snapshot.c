@@ -244,6 +244,7 @@ int shmbus_snapshot_open(const char *name, const char *folder,
     struct shmbus_snapshot *snapshot = calloc(1, sizeof *snapshot);
     if (snapshot == NULL)
         return error_set(-ENOMEM, "%s: no memory left for a snapshot", name);
+    int saved = errno;
     segment_begin(&snapshot->segment, name);
     memcpy(snapshot->bus.name, snapshot->segment.name, sizeof snapshot->bus.name);
     result = segment_open(&snapshot->segment, folder, SEGMENT_LOOK);
@@ -257,6 +258,7 @@ int shmbus_snapshot_open(const char *name, const char *folder,
         if (result == 0)
             result = shmbus_snapshot_update(snapshot);
     }
+    errno = saved;
     if (result < 0) {
         shmbus_snapshot_close(snapshot);
         return result;
@@ -310,10 +312,12 @@ int shmbus_snapshot_placement(struct shmbus_snapshot *snapshot,
     struct shmbus_placement placement = {0};
     if (snapshot->bus.state == SHMBUS_STATE_DAMAGED)
         return error_set(-EBADMSG, "%s", snapshot->why);
+    int saved = errno;
     place_ask(segment->feed, segment->feed_mapped, &placement);
     if (segment->control != NULL)
         place_ask(segment->control, segment->control_mapped, &placement);
     place_page_bytes(segment->feed, segment->feed_mapped, &placement);
+    errno = saved;
     *out_placement = placement;
     return 0;
 }
@@ -329,9 +333,12 @@ int shmbus_list(const char *folder, shmbus_lister *lister, void *context)
     struct dirent **found = NULL;
     if (lister == NULL)
         return error_constant(-EINVAL, "lister: NULL");
+    int saved = errno;
     int root = segment_open_root(folder);
-    if (root < 0)
+    if (root < 0) {
+        errno = saved;
         return root;
+    }
     int count = scandirat(root, ".", &found, is_bus, alphasort);
     int result =
         count < 0 ? segment_errno(errno, segment_root_path(folder), "the folder of buses") : 0;
@@ -345,5 +352,6 @@ int shmbus_list(const char *folder, shmbus_lister *lister, void *context)
     }
     free(found);
     close(root);
+    errno = saved;
     return result;
 }
