@@ -66,7 +66,7 @@ pid_t rig_start(const char *name, const char *const *arguments)
         return process;
 
     prctl(PR_SET_PDEATHSIG, SIGKILL);
-    if (getppid() != parent)
+    if (getppid() != parent || arguments[0] == NULL)
         _exit(126);
     int nothing = open("/dev/null", O_RDONLY | O_CLOEXEC);
     if (nothing < 0 || dup2(nothing, STDIN_FILENO) < 0)
@@ -77,7 +77,7 @@ pid_t rig_start(const char *name, const char *const *arguments)
     char *copies[16] = {NULL};
     for (size_t i = 0; arguments[i] != NULL && i < 15; i++)
         copies[i] = strdup(arguments[i]);
-    execv(copies[0], copies);
+    execv(arguments[0], copies);
     _exit(127);
 }
 

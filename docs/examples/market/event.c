@@ -6,7 +6,6 @@
 #include "event.h"
 
 #include <inttypes.h>
-#include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -31,16 +30,11 @@ void event_line_begin(struct event_line *line, const char *file, size_t number, 
     line->column = 1;
 }
 
-__attribute__((format(printf, 3, 4))) static int line_error(const struct event_line *line,
-                                                            const char *const *columns,
-                                                            const char *format, ...)
+/* Says what is wrong where the line is being read. Returns -1. */
+static int line_error(const struct event_line *line, const char *const *columns, const char *wrong)
 {
-    va_list arguments;
-    fprintf(stderr, "%s:%zu: column %u (%s), character %td: ", line->file, line->number,
-            line->column, columns[line->column - 1], line->cursor - line->start + 1);
-    va_start(arguments, format);
-    vfprintf(stderr, format, arguments);
-    va_end(arguments);
+    fprintf(stderr, "%s:%zu: column %u (%s), character %td: %s", line->file, line->number,
+            line->column, columns[line->column - 1], line->cursor - line->start + 1, wrong);
     if (line->cursor == line->end)
         fputs(", but the line ends here\n", stderr);
     else if (*line->cursor > ' ' && *line->cursor < 127)
@@ -48,6 +42,13 @@ __attribute__((format(printf, 3, 4))) static int line_error(const struct event_l
     else
         fprintf(stderr, ", but here is byte 0x%02x\n", (unsigned char)*line->cursor);
     return -1;
+}
+
+static int number_error(const struct event_line *line, const char *const *columns, uint64_t most)
+{
+    char wrong[64];
+    snprintf(wrong, sizeof(wrong), "the number must not exceed %" PRIu64, most);
+    return line_error(line, columns, wrong);
 }
 
 /* Reads digits up to what is not one. */
@@ -59,7 +60,7 @@ static int read_number(struct event_line *line, const char *const *columns, uint
     while (line->cursor < line->end && *line->cursor >= '0' && *line->cursor <= '9') {
         uint64_t digit = (uint64_t)(*line->cursor - '0');
         if (digit > most || value > (most - digit) / 10)
-            return line_error(line, columns, "the number must not exceed %" PRIu64, most);
+            return number_error(line, columns, most);
         value = value * 10 + digit;
         line->cursor++;
     }
@@ -77,8 +78,11 @@ static int read_end(struct event_line *line, const char *const *columns, char wh
             return line_error(line, columns, "expected the end of the line");
         return 0;
     }
-    if (line->cursor == line->end || *line->cursor != what)
-        return line_error(line, columns, "expected '%c'", what);
+    if (line->cursor == line->end || *line->cursor != what) {
+        char wrong[16];
+        snprintf(wrong, sizeof(wrong), "expected '%c'", what);
+        return line_error(line, columns, wrong);
+    }
     line->cursor++;
     if (what == SEPARATOR)
         line->column++;
@@ -128,9 +132,11 @@ int event_read_head(struct event_line *line, struct event_head *out_head)
     memset(&head, 0, sizeof(head));
     if (read_signed(line, columns, SEPARATOR, &head.recv_ns) != 0)
         return -1;
-    if (line->cursor == line->end || memchr("TSD", *line->cursor, 3) == NULL)
+    if (line->cursor < line->end)
+        head.kind = *line->cursor;
+    if (head.kind != 'T' && head.kind != 'S' && head.kind != 'D')
         return line_error(line, columns, "expected T (trade), S (snapshot) or D (delta)");
-    head.kind = *line->cursor++;
+    line->cursor++;
     if (head.kind == 'T')
         columns = trade_columns;
     if (read_end(line, columns, SEPARATOR) != 0 ||

@@ -76,7 +76,7 @@ static int create_bus(struct feed *feed)
         .struct_bytes = sizeof(options),
         .full_timeout_ns = SLICE_NS,
     };
-    static_assert(sizeof(struct market_book) + 2 * EVENT_LEVELS_MAX * sizeof(struct market_level) <=
+    static_assert(sizeof(struct market_book) + sizeof(struct market_level) * 2 * EVENT_LEVELS_MAX <=
                       262144,
                   "the longest event fits the largest slab");
     if (shmbus_producer_create(feed->bus, &bus, &options, &feed->producer) != 0)

@@ -11,14 +11,14 @@
 #include <string.h>
 
 struct row {
-    unsigned long symbol;
+    uint64_t symbol;
     int ask; /* 1 for an ask, 0 for a bid */
     uint64_t price;
     uint64_t qty;
 };
 
 struct total {
-    unsigned long symbol;
+    uint64_t symbol;
     uint64_t count[2]; /* buy, sell */
     uint64_t qty[2];
     __extension__ unsigned __int128 value[2];
@@ -36,7 +36,7 @@ __attribute__((noreturn)) static void die(const char *why)
     exit(1);
 }
 
-static struct total *total_of(unsigned long symbol)
+static struct total *total_of(uint64_t symbol)
 {
     for (size_t i = 0; i < total_count; i++)
         if (totals[i].symbol == symbol)
@@ -49,7 +49,7 @@ static struct total *total_of(unsigned long symbol)
     return &totals[total_count++];
 }
 
-static void forget_rows(unsigned long symbol)
+static void forget_rows(uint64_t symbol)
 {
     size_t kept = 0;
     for (size_t i = 0; i < row_count; i++)
@@ -58,7 +58,7 @@ static void forget_rows(unsigned long symbol)
     row_count = kept;
 }
 
-static void set_row(unsigned long symbol, int ask, uint64_t price, uint64_t qty)
+static void set_row(uint64_t symbol, int ask, uint64_t price, uint64_t qty)
 {
     for (size_t i = 0; i < row_count; i++) {
         if (rows[i].symbol == symbol && rows[i].ask == ask && rows[i].price == price) {
@@ -76,17 +76,27 @@ static void set_row(unsigned long symbol, int ask, uint64_t price, uint64_t qty)
     rows[row_count++] = (struct row){symbol, ask, price, qty};
 }
 
-static void read_trade(const char *line)
+/* The number at *at; moves *at behind it and the character that has to follow it. */
+static uint64_t number(char **at, char follows)
 {
-    uint64_t received, stamped, price, qty, id;
-    unsigned long symbol;
-    int side;
-    if (sscanf(line, "%" SCNu64 ",T,%" SCNu64 ",%lu,%" SCNu64 ",%" SCNu64 ",%" SCNu64 ",%d",
-               &received, &stamped, &symbol, &price, &qty, &id, &side) != 7)
-        die("a trade cannot be read");
-    if (side != 0 && side != 1)
+    char *end;
+    uint64_t value = strtoull(*at, &end, 10);
+    if (end == *at || (*end != follows && !(*end == '\0' && follows == '\n')))
+        die("a number is not where it should be");
+    *at = end + (*end != '\0');
+    return value;
+}
+
+static void read_trade(uint64_t received, char *at)
+{
+    uint64_t stamped = number(&at, ',');
+    struct total *total = total_of(number(&at, ','));
+    uint64_t price = number(&at, ',');
+    uint64_t qty = number(&at, ',');
+    uint64_t id = number(&at, ',');
+    uint64_t side = number(&at, '\n');
+    if (side > 1)
         die("a trade's side is neither 0 nor 1");
-    struct total *total = total_of(symbol);
     __extension__ unsigned __int128 value = price;
     total->count[side] += 1;
     total->qty[side] += qty;
@@ -98,25 +108,32 @@ static void read_trade(const char *line)
              side == 0 ? "buy" : "sell", received, stamped);
 }
 
-static void read_book(char *line)
+static void read_book(char kind, char *at)
 {
-    unsigned long symbol, bids, asks;
-    char kind;
-    int levels_at = 0;
-    if (sscanf(line, "%*u,%c,%*u,%lu,%lu,%lu,%n", &kind, &symbol, &bids, &asks, &levels_at) != 4 ||
-        levels_at == 0)
-        die("a book event cannot be read");
+    number(&at, ',');
+    uint64_t symbol = number(&at, ',');
+    uint64_t bids = number(&at, ',');
+    uint64_t asks = number(&at, ',');
     total_of(symbol);
     if (kind == 'S')
         forget_rows(symbol);
-    char *text = strtok(line + levels_at, " \n");
-    for (unsigned long i = 0; i < bids + asks; i++) {
-        uint64_t price, qty;
-        if (text == NULL || sscanf(text, "%" SCNu64 ":%" SCNu64, &price, &qty) != 2)
-            die("a level cannot be read");
+    for (uint64_t i = 0; i < bids + asks; i++) {
+        uint64_t price = number(&at, ':');
+        uint64_t qty = number(&at, i + 1 < bids + asks ? ' ' : '\n');
         set_row(symbol, i >= bids, price, qty);
-        text = strtok(NULL, " \n");
     }
+}
+
+static void read_line(char *at)
+{
+    uint64_t received = number(&at, ',');
+    char kind = at[0];
+    if (kind == '\0' || at[1] != ',')
+        die("the kind is not where it should be");
+    if (kind == 'T')
+        read_trade(received, at + 2);
+    else
+        read_book(kind, at + 2);
 }
 
 static int by_symbol(const void *left, const void *right)
@@ -135,7 +152,7 @@ static int by_price(const void *left, const void *right)
     return a->ask ? order : -order;
 }
 
-static void print_side(const char *name, unsigned long symbol, int ask)
+static void print_side(const char *name, uint64_t symbol, int ask)
 {
     size_t count = 0;
     for (size_t i = 0; i < row_count; i++)
@@ -155,7 +172,7 @@ static void print_all(void)
     qsort(rows, row_count, sizeof(*rows), by_price);
     for (size_t i = 0; i < total_count; i++) {
         const struct total *total = &totals[i];
-        printf("symbol %lu\n", total->symbol);
+        printf("symbol %" PRIu64 "\n", total->symbol);
         for (int side = 0; side < 2; side++)
             printf("  %s trades %" PRIu64 " quantity %" PRIu64 ".%08" PRIu64 " value %" PRIu64
                    ".%016" PRIu64 "\n",
@@ -179,15 +196,8 @@ int main(int count, char **arguments)
     }
     if (file == NULL)
         die("the file cannot be opened");
-    while (getline(&line, &line_bytes, file) > 0) {
-        const char *comma = strchr(line, ',');
-        if (comma == NULL)
-            die("a line without columns");
-        if (comma[1] == 'T')
-            read_trade(line);
-        else
-            read_book(line);
-    }
+    while (getline(&line, &line_bytes, file) > 0)
+        read_line(line);
     print_all();
     free(line);
     free(rows);
