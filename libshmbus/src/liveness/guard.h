@@ -18,7 +18,7 @@ struct guard {
 
 #ifdef SHMBUS_CHECK_THREADS
 
-static _Thread_local char guard_self;
+extern _Thread_local char guard_self; /* its address is the thread; one for all files */
 
 static inline int guard_enter(struct guard *guard)
 {

@@ -4,10 +4,16 @@
  */
 #include "liveness/liveness.h"
 
+#include "liveness/guard.h"
+
 #include <errno.h>
 #include <fcntl.h>
 #include <pthread.h>
 #include <stddef.h>
+
+#ifdef SHMBUS_CHECK_THREADS
+_Thread_local char guard_self;
+#endif
 
 static int lock_set(int descriptor, short type, int64_t byte)
 {
