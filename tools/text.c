@@ -100,10 +100,11 @@ size_t text_json(const void *data, size_t length, char *out)
             *at++ = '\\';
             *at++ = letter;
         } else if (byte < 0x20 || byte == 0x7f) {
-            memcpy(at, "\\u00", 4);
-            at[4] = hex_digits[byte >> 4];
-            at[5] = hex_digits[byte & 15];
-            at += 6;
+            *at++ = '\\';
+            *at++ = 'u';
+            *at++ = '0';
+            *at++ = '0';
+            at += text_hex(&byte, 1, at);
         } else {
             *at++ = (char)byte;
         }
@@ -113,7 +114,9 @@ size_t text_json(const void *data, size_t length, char *out)
 
 size_t text_base64(const void *data, size_t length, char *out)
 {
-    static const char digits[] = "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/";
+    static const char digits[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789+/=";
+    const uint32_t padding = 64;
     const unsigned char *bytes = data;
     char *at = out;
     for (size_t i = 0; i < length; i += 3) {
@@ -123,8 +126,8 @@ size_t text_base64(const void *data, size_t length, char *out)
                                (left > 2 ? bytes[i + 2] : 0);
         *at++ = digits[group >> 18];
         *at++ = digits[group >> 12 & 63];
-        *at++ = left > 1 ? digits[group >> 6 & 63] : '=';
-        *at++ = left > 2 ? digits[group & 63] : '=';
+        *at++ = digits[left > 1 ? group >> 6 & 63 : padding];
+        *at++ = digits[left > 2 ? group & 63 : padding];
     }
     return (size_t)(at - out);
 }

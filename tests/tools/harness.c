@@ -17,8 +17,13 @@
 #include <time.h>
 #include <unistd.h>
 
-#define PATHS      8
-#define PATH_BYTES 512
+#define PATHS       8
+#define PATH_BYTES  512
+#define MEMORY_HEAD 16
+
+const char tool_pub[] = SHMBUS_TOOLS_DIR "/shmbus-pub";
+const char tool_sub[] = SHMBUS_TOOLS_DIR "/shmbus-sub";
+const char tool_stat[] = SHMBUS_TOOLS_DIR "/shmbus-stat";
 
 static char folder[64];
 static pid_t folder_owner;
@@ -87,15 +92,43 @@ bool bus_exists(const char *name)
     return access(path_in("shmbus.%s", name), F_OK) == 0;
 }
 
+void *memory(size_t length)
+{
+    /* Each block begins with where the one before it is, so that all of them can be reached. */
+    static char *last;
+    char *block = calloc(1, MEMORY_HEAD + length);
+    ck_assert_ptr_nonnull(block);
+    memcpy(block, &last, sizeof(last));
+    last = block;
+    return block + MEMORY_HEAD;
+}
+
 void bytes_add(struct bytes *bytes, const void *data, size_t length)
 {
-    bytes->data = realloc(bytes->data, bytes->length + length + 1);
-    ck_assert_ptr_nonnull(bytes->data);
+    if (bytes->length + length >= bytes->room) {
+        bytes->room = (bytes->length + length + 64) * 2;
+        char *larger = memory(bytes->room);
+        if (bytes->length > 0) {
+            memcpy(larger, bytes->data, bytes->length);
+        }
+        bytes->data = larger;
+    }
     if (length > 0) {
         memcpy(bytes->data + bytes->length, data, length);
     }
     bytes->length += length;
     bytes->data[bytes->length] = '\0';
+}
+
+uint64_t number_after(const char *text, const char *before)
+{
+    const char *at = strstr(text, before);
+    char *end = NULL;
+    ck_assert_msg(at != NULL, "no \"%s\" in: %s", before, text);
+    at += strlen(before);
+    const uint64_t number = strtoull(at, &end, 10);
+    ck_assert_msg(end > at, "no number after \"%s\" in: %s", before, text);
+    return number;
 }
 
 /* In the child: never returns. */
@@ -328,10 +361,13 @@ void await_handler(pid_t pid, int signal)
     snprintf(path, sizeof(path), "/proc/%d/status", (int)pid);
     for (;;) {
         char line[256];
-        unsigned long long caught = 0;
+        uint64_t caught = 0;
         FILE *status = fopen(path, "r");
         ck_assert_ptr_nonnull(status);
-        while (fgets(line, sizeof(line), status) && sscanf(line, "SigCgt: %llx", &caught) != 1) {
+        while (fgets(line, sizeof(line), status)) {
+            if (strncmp(line, "SigCgt:", 7) == 0) {
+                caught = strtoull(line + 7, NULL, 16);
+            }
         }
         fclose(status);
         if (caught >> (signal - 1) & 1) {

@@ -15,9 +15,13 @@
 
 #include <shmbus/shmbus.h>
 
-#define PUB  SHMBUS_TOOLS_DIR "/shmbus-pub"
-#define SUB  SHMBUS_TOOLS_DIR "/shmbus-sub"
-#define STAT SHMBUS_TOOLS_DIR "/shmbus-stat"
+/* Where the tools are. */
+#define PUB  tool_pub
+#define SUB  tool_sub
+#define STAT tool_stat
+extern const char tool_pub[];
+extern const char tool_sub[];
+extern const char tool_stat[];
 
 /* The arguments of a tool: ARGUMENTS(PUB, "--keep", "bus"). */
 #define ARGUMENTS(...) ((const char *const[]){__VA_ARGS__, NULL})
@@ -26,6 +30,7 @@
 struct bytes {
     char *data;
     size_t length;
+    size_t room;
 };
 
 /* A tool that runs. */
@@ -59,7 +64,13 @@ const char *file_make(const char *name, const void *data, size_t length);
 /* Is there a bus of that name in the folder? */
 bool bus_exists(const char *name);
 
+/* Zeroed memory that lasts as long as this test's process: nobody frees it, and it is no leak. */
+void *memory(size_t length);
+
 void bytes_add(struct bytes *bytes, const void *data, size_t length);
+
+/* The number behind the first place where this stands in a text; fails the test without one. */
+uint64_t number_after(const char *text, const char *before);
 
 /* Starts a tool with all three of its streams piped. */
 struct tool tool_start(const char *const *arguments);

@@ -173,10 +173,11 @@ static enum framing_result long_line(size_t length, bool newline, struct framing
     }
     if (result == FRAMING_RECORD) {
         ck_assert_mem_eq(out_record->data, line, length);
-        ck_assert_uint_le(framing.room, 4 * LIMIT);
+        ck_assert_uint_le(framing.room, (size_t)4 * LIMIT);
     }
     fclose(file);
     free(line);
+    framing_end(&framing);
     return result;
 }
 
@@ -188,13 +189,13 @@ START_TEST(test_long_lines)
     ck_assert_uint_eq(record.size, LIMIT - 1);
     ck_assert_int_eq(long_line(LIMIT, newline, &record), FRAMING_RECORD);
     ck_assert_uint_eq(record.size, LIMIT);
-    static const size_t more[] = {LIMIT + 1, 2 * LIMIT, 10 * LIMIT + 7};
+    static const size_t more[] = {LIMIT + 1, (size_t)2 * LIMIT, (size_t)10 * LIMIT + 7};
     for (int i = 0; i < 3; i++) {
         ck_assert_int_eq(long_line(more[i], newline, &record), FRAMING_TOO_LONG);
         ck_assert(record.whole);
         ck_assert_uint_eq(record.size, more[i]);
         ck_assert_uint_eq(record.number, 1);
-        ck_assert_uint_le(framing.room, 4 * LIMIT);
+        ck_assert_uint_le(framing.room, (size_t)4 * LIMIT);
     }
 }
 END_TEST

@@ -256,10 +256,13 @@ END_TEST
 START_TEST(test_closed_streams)
 {
     /* A closed standard stream is an error where it is needed, and never becomes the bus. */
-    static const char script[] =
-        "printf 'a\\nb\\n' | " PUB " --keep closed >&- 2>&- || exit 10;" SUB
-        " --required --from 0 closed >&- && exit 11;" PUB " --keep closed <&- && exit 12;" SUB
-        " --required --from 0 closed || exit 13";
+    char script[4096];
+    snprintf(script, sizeof(script),
+             "printf 'a\\nb\\n' | %s --keep closed >&- 2>&- || exit 10;"
+             "%s --required --from 0 closed >&- && exit 11;"
+             "%s --keep closed <&- && exit 12;"
+             "%s --required --from 0 closed || exit 13",
+             PUB, SUB, PUB, SUB);
     const struct ending ending = tool_run(ARGUMENTS("/bin/sh", "-c", script), NULL, 0);
     assert_code(ending, 0);
     ck_assert_str_eq(ending.out.data, "a\nb\n");

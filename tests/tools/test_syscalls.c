@@ -34,10 +34,16 @@ static uint64_t total_calls(const char *summary)
     FILE *file = fopen(summary, "r");
     ck_assert_ptr_nonnull(file);
     while (fgets(line, sizeof(line), file)) {
-        unsigned long long count = 0;
-        if (strstr(line, " total\n") && sscanf(line, "%*s %*s %*s %llu", &count) == 1) {
-            calls = count;
+        char *column = line;
+        char *rest = NULL;
+        if (!strstr(line, " total\n")) {
+            continue;
         }
+        for (int i = 0; i < 4; i++) {
+            column = strtok_r(i == 0 ? line : NULL, " ", &rest);
+            ck_assert_ptr_nonnull(column);
+        }
+        calls = strtoull(column, NULL, 10);
     }
     fclose(file);
     ck_assert_uint_gt(calls, 0);
@@ -86,6 +92,9 @@ int main(void)
         puts("SKIP tools_syscalls: strace not installed");
         return 77;
     }
+    /* LeakSanitizer cannot work beside strace. What a build without it does not read does no harm.
+     */
+    setenv("ASAN_OPTIONS", "detect_leaks=0", 1);
     Suite *suite = suite_create("tools_syscalls");
     TCase *tcase = tcase_create("system calls");
     tcase_add_unchecked_fixture(tcase, folder_make, folder_remove);
