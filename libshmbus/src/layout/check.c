@@ -159,8 +159,11 @@ int layout_check(const struct feed_header *header, uint64_t mapped_bytes, const 
 int layout_check_control(const struct control_header *control, const struct feed_header *header,
                          uint64_t mapped_bytes)
 {
-    if (control->magic != LAYOUT_CONTROL_MAGIC || control->byte_order != LAYOUT_BYTE_ORDER ||
-        memcmp(control->segment_id, header->segment_id, LAYOUT_ID_BYTES) != 0)
+    /* A part of its header says nothing about whose it is. */
+    int whole = mapped_bytes >= sizeof *control;
+    if (whole &&
+        (control->magic != LAYOUT_CONTROL_MAGIC || control->byte_order != LAYOUT_BYTE_ORDER ||
+         memcmp(control->segment_id, header->segment_id, LAYOUT_ID_BYTES) != 0))
         return error_set(-EBADMSG,
                          "%s: control is not of the same bus as feed (remove the bus and create "
                          "it anew)",
