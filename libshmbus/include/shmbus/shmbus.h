@@ -157,8 +157,10 @@ struct shmbus_bus_options {
  * @param folder  where the bus lives; NULL: $SHMBUS_DIR, and without that /dev/shm.
  *
  * Returns: 0.
- * Errors: -EINVAL bad name; -ENOENT no such bus; -EBUSY a living producer owns it; -EACCES or
- *         -EPERM not allowed; -EMFILE, -ENFILE no descriptor; -EIO the file system failed.
+ * Errors: -EINVAL bad name; -ENOENT no such bus, or no such folder of buses; -ENOTDIR that is no
+ *         folder; -EBUSY a living producer owns it; -EBADMSG what has the bus's name is no folder
+ *         and is left alone; -EACCES or -EPERM not allowed; -EMFILE, -ENFILE no descriptor; -EIO
+ *         the file system failed.
  * Ownership: none.
  * Threads: any.
  * Blocks: not beyond file system calls.
@@ -241,7 +243,8 @@ struct shmbus_placement {
  *         other geometry, both named; -ENOSPC no room, with what was asked and what is left;
  *         -ENOMEM no memory (of the node, the huge page pool, the process); -ENXIO no such NUMA
  *         node, those that there are named; -ENOTSUP no NUMA or huge page support for an explicit
- *         wish; -EACCES, -EPERM not allowed; -EMFILE, -ENFILE no descriptor; -EPROTO,
+ *         wish; -ENOENT, -ENOTDIR there is no such folder of buses; -EACCES, -EPERM not allowed;
+ *         -EMFILE, -ENFILE no descriptor; -EPROTO,
  *         -EPROTONOSUPPORT, -EBADMSG, -ESTALE the bus that is there cannot be used (as for
  *         shmbus_consumer_open); -EIO the file system failed.
  * Ownership: the producer is the caller's, to be ended with shmbus_producer_close().
@@ -634,7 +637,8 @@ struct shmbus_consumer_stats {
  * Errors: -EINVAL a name or option is out of range; -E2BIG options of a newer library; -ENOENT no
  *         such bus (after wait_ns); -EACCES, -EPERM not allowed, with who may; -EUSERS every entry
  *         is taken; -ERANGE from_sequence is not on the bus, with the oldest and newest that are;
- *         -EBADMSG damaged header, or a file shorter than it says, both sizes named;
+ *         -ENOTDIR the folder of buses is no folder; -EBADMSG damaged header, a file that is
+ *         missing or not a file, or one shorter than the header says, both sizes named;
  *         -EPROTO another byte order or not a bus at all; -EPROTONOSUPPORT another layout version
  *         or a feature that this library does not know, both sides named; -ESTALE a bus of an
  *         earlier boot, or one that was replaced meanwhile; -ENOTSUP that kind of consumer is not
@@ -892,8 +896,8 @@ struct shmbus_consumer_info {
  * @param out_snapshot  receives the picture.
  *
  * Returns: 0.
- * Errors: -EINVAL bad name; -ENOENT no such bus; -EACCES feed is not ours to read; -ENOMEM,
- *         -EMFILE, -ENFILE out of it; -EIO the file system failed.
+ * Errors: -EINVAL bad name; -ENOENT no such bus; -ENOTDIR the folder of buses is no folder;
+ *         -EACCES feed is not ours to read; -ENOMEM, -EMFILE, -ENFILE out of it; -EIO the file system failed.
  * Ownership: the snapshot is the caller's, to be ended with shmbus_snapshot_close().
  * Threads: any; the snapshot then belongs to one thread at a time.
  * Blocks: not beyond file system calls; allocates.

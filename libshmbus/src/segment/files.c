@@ -53,6 +53,10 @@ int segment_errno(int number, const char *name, const char *what)
         return error_set(-ENOENT, "%s: %s is not there", name, what);
     case ELOOP:
         return error_set(-EBADMSG, "%s: %s is a symbolic link (remove it)", name, what);
+    case EISDIR:
+    case ENXIO:
+    case ENODEV:
+        return error_set(-EBADMSG, "%s: %s is not a file (remove the bus)", name, what);
     case ENOTDIR:
         return error_set(-ENOTDIR, "%s: %s is not a folder", name, what);
     case EACCES:
@@ -73,6 +77,14 @@ int segment_errno(int number, const char *name, const char *what)
     default:
         return error_set(-EIO, "%s: %s: %s", name, what, strerror(number));
     }
+}
+
+int segment_leads_to(int root, const char *path, int descriptor)
+{
+    struct stat ours;
+    struct stat named;
+    return fstat(descriptor, &ours) == 0 && fstatat(root, path, &named, AT_SYMLINK_NOFOLLOW) == 0 &&
+           named.st_ino == ours.st_ino && named.st_dev == ours.st_dev;
 }
 
 int64_t segment_read(int descriptor, void *buffer, size_t bytes)
@@ -155,7 +167,7 @@ int segment_open_feed(const struct segment *segment, int flags)
         return segment_errno(errno, segment->name, "feed");
     if (fstat(descriptor, &found) < 0 || !S_ISREG(found.st_mode)) {
         close(descriptor);
-        return error_set(-EBADMSG, "%s: feed is not a file (remove it)", segment->name);
+        return error_set(-EBADMSG, "%s: feed is not a file (remove the bus)", segment->name);
     }
     memset(&locator, 0, sizeof locator);
     int64_t got = segment_read(descriptor, &locator, sizeof locator);

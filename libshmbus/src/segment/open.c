@@ -98,6 +98,8 @@ static int open_folder(struct segment *segment, int root, enum segment_role role
             return error_set(-ENOENT, "%s: no such bus", segment->name);
         if (number == EACCES && fstatat(root, path, &found, AT_SYMLINK_NOFOLLOW) == 0)
             return denied(segment, path, &found);
+        if (number == ENOTDIR || number == ELOOP)
+            return error_set(-EBADMSG, "%s: %s is not a folder (remove it)", segment->name, path);
         return segment_errno(number, segment->name, path);
     }
     if (fstat(segment->folder, &found) < 0)
@@ -120,9 +122,8 @@ static int open_folder(struct segment *segment, int root, enum segment_role role
 static int take_owner(struct segment *segment, int root)
 {
     char path[SEGMENT_PATH_MAX];
-    struct stat ours;
-    struct stat named;
-    int descriptor = open_file(segment, "owner", O_RDWR, &ours);
+    struct stat found;
+    int descriptor = open_file(segment, "owner", O_RDWR, &found);
     if (descriptor < 0)
         return descriptor;
     int result = lock_take(descriptor, LOCK_LIFE);
@@ -137,8 +138,7 @@ static int take_owner(struct segment *segment, int root)
             result = segment_errno(-result, segment->name, "owner");
     }
     snprintf(path, sizeof path, SEGMENT_PREFIX "%s/owner", segment->name);
-    if (result == 0 && (fstatat(root, path, &named, AT_SYMLINK_NOFOLLOW) < 0 ||
-                        named.st_ino != ours.st_ino || named.st_dev != ours.st_dev))
+    if (result == 0 && !segment_leads_to(root, path, descriptor))
         result = error_set(-ENOENT, "%s: removed or replaced while it was opened", segment->name);
     close(descriptor);
     return result;
@@ -226,6 +226,19 @@ static int open_probes(struct segment *segment)
     return segment->probe_control < 0 ? segment_errno(errno, segment->name, "control") : 0;
 }
 
+/* A file that is not there: of a bus that was removed meanwhile, or of a damaged one. A bus is made
+ * and removed under another name, so under its own it always has its files. */
+static int judge_missing(const struct segment *segment, int root)
+{
+    char path[SEGMENT_PATH_MAX];
+    char text[512];
+    snprintf(path, sizeof path, SEGMENT_PREFIX "%s", segment->name);
+    if (segment->folder < 0 || !segment_leads_to(root, path, segment->folder))
+        return -ENOENT;
+    snprintf(text, sizeof text, "%s", shmbus_error_text());
+    return error_set(-EBADMSG, "%s (damaged: remove the bus)", text);
+}
+
 int segment_open(struct segment *segment, const char *folder, enum segment_role role)
 {
     int root = segment_open_root(folder);
@@ -240,12 +253,14 @@ int segment_open(struct segment *segment, const char *folder, enum segment_role 
     if (result == 0) {
         result = take_control(segment, role);
         /* Who only looks may be kept out of control. */
-        if (role == SEGMENT_LOOK && (result == -EACCES || result == -EPERM))
+        if (role == SEGMENT_LOOK && result == -EACCES)
             result = 0;
     }
     process_release();
     if (result == 0)
         result = open_probes(segment);
+    if (result == -ENOENT)
+        result = judge_missing(segment, root);
     close(root);
     return result;
 }

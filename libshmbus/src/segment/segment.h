@@ -92,6 +92,9 @@ int64_t segment_read(int descriptor, void *buffer, size_t bytes);
 int segment_random(uint8_t *out_bytes);
 void segment_boot_id(uint8_t *out_bytes);
 
+/* Does a path in root lead to what this descriptor has open? */
+int segment_leads_to(int root, const char *path, int descriptor);
+
 /* Opens feed itself, through its locator when it is on hugetlbfs. Returns a descriptor. */
 int segment_open_feed(const struct segment *segment, int flags);
 
