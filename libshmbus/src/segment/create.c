@@ -112,6 +112,9 @@ static int make_folder(struct build *build)
         int number = errno;
         if (owner >= 0) {
             result = lock_take(owner, LOCK_LIFE);
+            /* A sweeper was faster: it had the lock, and the file is gone. */
+            if (result == 0 && !segment_leads_to(segment->folder, "owner", owner))
+                result = -ENOENT;
             if (result == 0 && ftruncate(owner, LAYOUT_PAGE) < 0)
                 result = -errno;
             if (result == 0)
