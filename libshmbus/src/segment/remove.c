@@ -48,10 +48,11 @@ void segment_remove_folder(int root, const char *path)
 {
     int folder = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (folder >= 0) {
+        static const char *const files[] = {"feed", "control", "owner"};
         remove_located(folder);
-        unlinkat(folder, "feed", 0);
-        unlinkat(folder, "control", 0);
-        unlinkat(folder, "owner", 0);
+        for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+            if (unlinkat(folder, files[i], 0) < 0 && errno == EISDIR)
+                unlinkat(folder, files[i], AT_REMOVEDIR);
         close(folder);
     }
     unlinkat(root, path, AT_REMOVEDIR);
@@ -93,14 +94,16 @@ void segment_sweep(int root)
     closedir(listing);
 }
 
-/* Takes the producer's life byte of a bus that is to go. Returns the descriptor that has it, -1 for
- * a folder without an owner file, which no producer can own, or a negative errno below -1. */
+/* Takes the producer's life byte of a bus that is to go. Returns 0 with the descriptor that has it,
+ * or with -1 for a folder without an owner file, which no producer can own; or a negative errno. */
 static int claim_owner(int folder, const char *name, int *out_owner)
 {
     int owner = openat(folder, "owner", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     *out_owner = -1;
     if (owner < 0)
-        return errno == ENOENT || errno == ELOOP ? 0 : segment_errno(errno, name, "owner");
+        return errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO
+                   ? 0
+                   : segment_errno(errno, name, "owner");
     int result = lock_take(owner, LOCK_LIFE);
     if (result < 0) {
         close(owner);
@@ -121,10 +124,16 @@ static int unlink_in(int root, const char *name)
     int owner;
     snprintf(path, sizeof path, SEGMENT_PREFIX "%s", name);
     int folder = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+    if (folder < 0 && errno == ENOENT)
+        return error_set(-ENOENT, "%s: no such bus", name);
+    if (folder < 0 && (errno == ENOTDIR || errno == ELOOP))
+        return error_set(-EBADMSG, "%s: %s is not a folder (remove it by hand)", name, path);
     if (folder < 0)
-        return errno == ENOENT ? error_set(-ENOENT, "%s: no such bus", name)
-                               : segment_errno(errno, name, path);
+        return segment_errno(errno, name, path);
     int result = claim_owner(folder, name, &owner);
+    /* Somebody else may have removed it, and the name be another bus's by now. */
+    if (result == 0 && !segment_leads_to(root, path, folder))
+        result = error_set(-ENOENT, "%s: no such bus: removed by somebody else", name);
     if (result == 0)
         result = segment_random(id);
     if (result == 0) {
