@@ -181,6 +181,10 @@ void pool_disown(struct pool *pool, struct pool_class *in, uint32_t index)
     if (slab->list == POOL_ON_FLIGHT)
         return;
     if (!slab->published) {
+        /* So that a handle kept from before is stale when the slab is acquired again.
+         * relaxed: no message refers to it */
+        atomic_store_explicit(&in->generations[index], pool_generation(in, index) + 1,
+                              memory_order_relaxed);
         give_back(pool, in, index);
         return;
     }
