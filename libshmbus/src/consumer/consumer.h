@@ -29,6 +29,7 @@ struct holds {
     struct hold *hold;
     unsigned char *copies; /* inline_bytes for each hold */
     uint32_t *uses;        /* handles out, for each slab */
+    uint64_t salt;         /* of handles: see holds.c */
     uint32_t quota;
     uint32_t first_free;
     uint32_t out;  /* handles */

@@ -5,7 +5,9 @@
  * handle is one row of a private table and can be ended once; a count for each slab says when the
  * last one ends.
  *
- *   handle   63..32 generation of the row, odd | 31..0 row + 1
+ *   handle   (63..32 generation of the row, odd | 31..0 row + 1) ^ the object's salt
+ *
+ * Each consumer object of a process has another salt, so that a handle of one is none of another.
  */
 #include "consumer/consumer.h"
 #include "error/error.h"
@@ -14,10 +16,21 @@
 #include <stdlib.h>
 #include <string.h>
 
+/* A salt that no other object of this process has. Bit 31, which no row has, keeps handles from
+ * being 0. */
+static uint64_t new_salt(void)
+{
+    static _Atomic uint64_t objects;
+    /* relaxed: only has to be another each time */
+    uint64_t number = atomic_fetch_add_explicit(&objects, 1, memory_order_relaxed);
+    return (number + 1) * UINT64_C(0x9e3779b97f4a7c15) | UINT64_C(1) << 31;
+}
+
 int holds_begin(struct holds *holds, uint32_t quota, uint32_t inline_bytes, uint64_t slab_total)
 {
     memset(holds, 0, sizeof *holds);
     holds->quota = quota;
+    holds->salt = new_salt();
     holds->hold = calloc(quota, sizeof *holds->hold);
     holds->copies = calloc(quota, inline_bytes);
     holds->uses = calloc(slab_total + 1, sizeof *holds->uses);
@@ -57,7 +70,7 @@ static struct hold *take_row(struct holds *holds, uint64_t *out_handle)
     holds->first_free = hold->next;
     holds->out++;
     hold->generation++;
-    *out_handle = (uint64_t)hold->generation << 32 | (row + 1);
+    *out_handle = ((uint64_t)hold->generation << 32 | (row + 1)) ^ holds->salt;
     return hold;
 }
 
@@ -133,8 +146,9 @@ static int find(const struct shmbus_consumer *consumer, uint64_t handle, struct 
 {
     if (consumer->orphaned)
         return refuse(consumer);
-    uint32_t row = (uint32_t)handle - 1;
-    uint32_t generation = (uint32_t)(handle >> 32);
+    uint64_t plain = handle ^ consumer->holds.salt;
+    uint32_t row = (uint32_t)plain - 1;
+    uint32_t generation = (uint32_t)(plain >> 32);
     if (row >= consumer->holds.quota || !(generation & 1) ||
         consumer->holds.hold[row].generation != generation)
         return error_set(-ESTALE,
