@@ -1,0 +1,94 @@
+/* SPDX-License-Identifier: MIT */
+/* Child processes of tests: see support.h. */
+#include "support/support.h"
+
+#include <errno.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+struct child child_start(child_body *body, void *context)
+{
+    int lines[2];
+    pid_t parent = getpid();
+    ck_assert_int_eq(socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, lines), 0);
+    fflush(NULL);
+    pid_t pid = fork();
+    ck_assert_int_ge(pid, 0);
+    if (pid == 0) {
+        close(lines[0]);
+        prctl(PR_SET_PDEATHSIG, SIGKILL);
+        if (getppid() != parent)
+            _exit(1);
+        body(lines[1], context);
+        exit(0);
+    }
+    close(lines[1]);
+    return (struct child){pid, lines[0]};
+}
+
+void child_tell(int line, uint64_t word)
+{
+    ck_assert_int_eq(send(line, &word, sizeof word, MSG_NOSIGNAL), (ssize_t)sizeof word);
+}
+
+uint64_t child_hear(int line)
+{
+    uint64_t word = 0;
+    ssize_t got = recv(line, &word, sizeof word, MSG_WAITALL);
+    ck_assert_msg(got == (ssize_t)sizeof word, "the other side is gone");
+    return word;
+}
+
+int child_has_said(int line)
+{
+    struct pollfd one = {.fd = line, .events = POLLIN};
+    return poll(&one, 1, 0) > 0;
+}
+
+static int wait_for(pid_t pid, int options)
+{
+    int status;
+    pid_t got;
+    do {
+        got = waitpid(pid, &status, options);
+    } while (got < 0 && errno == EINTR);
+    ck_assert_int_eq(got, pid);
+    return status;
+}
+
+void child_end(struct child *child)
+{
+    int status = wait_for(child->pid, 0);
+    ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "child ended with status 0x%x",
+                  (unsigned)status);
+    close(child->line);
+    *child = (struct child){0, -1};
+}
+
+void child_kill(struct child *child)
+{
+    ck_assert_int_eq(kill(child->pid, SIGKILL), 0);
+    int status = wait_for(child->pid, 0);
+    ck_assert_msg(WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL,
+                  "child ended before it was killed: 0x%x", (unsigned)status);
+    close(child->line);
+    *child = (struct child){0, -1};
+}
+
+void child_stop(const struct child *child)
+{
+    ck_assert_int_eq(kill(child->pid, SIGSTOP), 0);
+    int status = wait_for(child->pid, WUNTRACED);
+    ck_assert_msg(WIFSTOPPED(status), "child ended before it was stopped: 0x%x", (unsigned)status);
+}
+
+void child_continue(const struct child *child)
+{
+    ck_assert_int_eq(kill(child->pid, SIGCONT), 0);
+}
