@@ -2,20 +2,20 @@
 # SPDX-License-Identifier: MIT
 # Installs what is missing, builds, and runs the tests: all the quick rigs, or those named.
 #
-# A rig is a folder of tests/: one with a CMakeLists.txt is the ctest label of that name, one with
-# a run.sh instead is that script. Both may say "PASS case", "FAIL case: why", "SKIP case: why".
+# A rig is a ctest label: a folder of tests/ with a CMakeLists.txt, or a label given there; or else
+# a folder with a run.sh. What runs may say "PASS case", "FAIL case: why", "SKIP case: why".
 set -euo pipefail
 
 usage()
 {
     cat <<'TEXT'
-Usage: tests/run.sh [--preset NAME] [--long] [RIG...]
-       tests/run.sh --list
+Usage: tests/run.sh [OPTION]... [RIG...]
 Builds shmbus in build/NAME and runs the RIGs (without one: all but coverage).
 
-  --preset NAME  how to build, out of CMakePresets.json (default: release)
-  --long         run each rig's long form, where it has one
-  --list         name the rigs
+  --preset NAME        how to build, out of CMakePresets.json (default: release)
+  --without RIG[,RIG]  leave these out
+  --long               run each rig's long form, where it has one
+  --list               name the rigs
 
 Closes with a line "N passed, N failed, N skipped"; exits with 0 if all passed, 1 if not, 2 if the
 command line is wrong. A skip that tests/SKIPS does not list counts as failed.
@@ -37,19 +37,25 @@ on_request=" coverage "
 # Every rig there is, one a line.
 rigs()
 {
-    local folder
-    for folder in tests/*/; do
-        if [ -f "$folder/CMakeLists.txt" ] || [ -f "$folder/run.sh" ]; then
-            basename "$folder"
-        fi
-    done
+    {
+        find tests -mindepth 2 -maxdepth 2 \( -name CMakeLists.txt -o -name run.sh \) -printf '%h\n' |
+            sed 's,.*/,,'
+        sed -nE 's/.*shmbus_(test|script_test|test_settings)\([^ ]+ ([a-z_-]+).*/\2/p' \
+            tests/*/CMakeLists.txt
+    } | sort -u
 }
 
 is_script()
 {
-    [ ! -f "tests/$1/CMakeLists.txt" ]
+    [ -f "tests/$1/run.sh" ] && [ ! -f "tests/$1/CMakeLists.txt" ]
 }
 
+check_rig()
+{
+    rigs | grep -xF -- "$1" >/dev/null || fail "$1: no such rig (there are: $(rigs | tr '\n' ' '))" 2
+}
+
+without=" "
 preset=release
 wanted=()
 while [ $# -gt 0 ]; do
@@ -62,10 +68,17 @@ while [ $# -gt 0 ]; do
             preset=$2
             shift
             ;;
+        --without)
+            [ $# -ge 2 ] || fail "--without: no rig (see tests/run.sh --list)" 2
+            for rig in ${2//,/ }; do
+                check_rig "$rig"
+                without+="$rig "
+            done
+            shift
+            ;;
         -*) fail "$1: unknown option (see tests/run.sh --help)" 2 ;;
         *)
-            rigs | grep -xF -- "$1" >/dev/null ||
-                fail "$1: no such rig (there are: $(rigs | tr '\n' ' '))" 2
+            check_rig "$1"
             wanted+=("$1")
             ;;
     esac
@@ -83,6 +96,7 @@ labels=""
 scripts=()
 needs_build=no
 for rig in "${wanted[@]}"; do
+    [[ $without != *" $rig "* ]] || continue
     if ! is_script "$rig"; then
         labels+="${labels:+|}$rig"
         needs_build=yes
@@ -191,7 +205,9 @@ segments >"$results/segments.before"
 if [ -n "$labels" ]; then
     ctest --test-dir "$build" --show-only=json-v1 >"$results/ctest.json"
     # Unless it is said otherwise, ctest cuts the output of a passed test, and with it the counts.
+    without_labels=$(echo "$without" | xargs | tr ' ' '|')
     SHMBUS_TEST_RUN=$mark ctest --test-dir "$build" --label-regex "^($labels)\$" \
+        ${without_labels:+--label-exclude "^($without_labels)\$"} \
         --parallel "$(nproc)" --timeout "$limit_s" --output-on-failure --no-tests=error \
         --output-junit "$results/ctest.xml" --test-output-size-passed 10000000 \
         --test-output-size-failed 10000000 </dev/null || true

@@ -47,12 +47,12 @@ class Program:
 
 
 def labels_of(path):
-    """The rig of each of ctest's tests: its first label."""
+    """The labels of each of ctest's tests; the first is its rig."""
     rigs = {}
     for test in json.loads(path.read_text())["tests"]:
         for entry in test.get("properties", []):
             if entry["name"] == "LABELS":
-                rigs[test["name"]] = entry["value"][0]
+                rigs[test["name"]] = entry["value"]
     return rigs
 
 
@@ -64,8 +64,9 @@ def from_ctest(results):
         if case.find("skipped") is not None:
             why = case.find("skipped").get("message", "")
             state = "skipped" if "SKIP_RETURN_CODE" in why or "isabled" in why else "failed"
-        rig = rigs.get(case.get("name"), "?")
-        yield rig, Program(f"{rig}/{case.get('name')}", state, case.findtext("system-out") or "")
+        labels = rigs.get(case.get("name"), ["?"])
+        name = f"{labels[0]}/{case.get('name')}"
+        yield labels, Program(name, state, case.findtext("system-out") or "")
 
 
 def from_log(path):
@@ -95,8 +96,8 @@ def main():
 
     programs, seen = [], set()
     if (options.results / "ctest.xml").exists():
-        for rig, program in from_ctest(options.results):
-            seen.add(rig)
+        for labels, program in from_ctest(options.results):
+            seen.update(labels)
             programs.append(program)
     programs.sort(key=lambda program: program.name)
     for rig in filter(None, options.labels.split("|")):
