@@ -59,15 +59,17 @@ void segment_remove_folder(int root, const char *path)
 }
 
 /* A maker holds its owner file's life byte from before the first byte of the segment is there. One
- * that has made the folder and not yet the file finds its folder gone, and takes another name. */
+ * that has made the folder and not yet the file finds its folder gone, and takes another name; one
+ * that makes the file meanwhile keeps both, since a folder without it is removed only if empty. */
 static void sweep_one(int root, const char *path)
 {
     int folder = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (folder < 0)
         return;
     int owner = openat(folder, "owner", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    int dead = owner < 0 ? errno == ENOENT : lock_take(owner, LOCK_LIFE) == 0;
-    if (dead)
+    if (owner < 0 && errno == ENOENT)
+        unlinkat(root, path, AT_REMOVEDIR);
+    else if (owner >= 0 && lock_take(owner, LOCK_LIFE) == 0)
         segment_remove_folder(root, path);
     if (owner >= 0)
         close(owner);
