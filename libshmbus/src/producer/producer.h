@@ -55,6 +55,9 @@ void producer_store_tail(struct shmbus_producer *producer);
 /* Makes next < limit. Returns 0, -EAGAIN or -ECHILD. */
 int producer_make_room(struct shmbus_producer *producer);
 
+/* Makes room for count messages as far as it is to be had without waiting. */
+void producer_more_room(struct shmbus_producer *producer, uint64_t count);
+
 /* Sees to it that a class has count slabs on its free list. Returns 0 or -ENOBUFS. */
 int producer_need_slabs(struct shmbus_producer *producer, uint32_t class_index, uint32_t count);
 

@@ -303,6 +303,8 @@ int shmbus_producer_publish_batch(struct shmbus_producer *producer,
         result = error_set(-EINVAL, "count: %zu is more than %d", count, INT_MAX);
     while (result >= 0 && done < count) {
         result = ready(producer);
+        if (result == 0 && count - done > producer->limit - producer->next)
+            producer_more_room(producer, count - done);
         if (result == 0)
             result = publish_run(producer, messages + done, count - done);
         if (result > 0)

@@ -43,6 +43,14 @@ static int has_room(struct shmbus_producer *producer)
     return producer->next < producer->limit;
 }
 
+void producer_more_room(struct shmbus_producer *producer, uint64_t count)
+{
+    uint64_t capacity = producer->ring.mask + 1;
+    uint64_t end = producer->next + (count < capacity ? count : capacity);
+    if (end > producer->limit)
+        raise_floor(producer, end - capacity);
+}
+
 /* Waits for done() with the producer's timeout; full is what it costs when that is over. */
 static int wait_until(struct shmbus_producer *producer,
                       int (*done)(struct shmbus_producer *producer, void *context), void *context,
