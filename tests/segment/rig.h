@@ -104,8 +104,11 @@ void rig_expect(const char *file, int line, const char *what, int result, int co
         ck_assert_msg(rig_result == 0, "%s: %d, %s", #expression, rig_result,                      \
                       shmbus_error_text());                                                        \
     } while (0)
-#define assert_answer(answer, code, ...)                                                           \
-    rig_expect(__FILE__, __LINE__, #answer, (answer).result, (code), (answer).text,                \
-               (const char *const[]){__VA_ARGS__, NULL})
+#define assert_answer(expression, code, ...)                                                       \
+    do {                                                                                           \
+        struct rig_answer rig_said = (expression);                                                 \
+        rig_expect(__FILE__, __LINE__, #expression, rig_said.result, (code), rig_said.text,        \
+                   (const char *const[]){__VA_ARGS__, NULL});                                      \
+    } while (0)
 
 #endif
