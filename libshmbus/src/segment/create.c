@@ -135,12 +135,18 @@ static int make_folder(struct build *build)
     return error_set(-EIO, "%s: temporary folders vanish as they are made", segment->name);
 }
 
+/* Left is what there was before this bus began to fill it. */
 static int no_room(const struct build *build, int descriptor, uint64_t asked)
 {
+    static const char *const files[] = {"feed", "control"};
     struct statvfs found;
+    struct stat ours;
     uint64_t left = 0;
     if (fstatvfs(descriptor, &found) == 0)
         left = (uint64_t)found.f_bavail * found.f_frsize;
+    for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
+        if (fstatat(build->segment->folder, files[i], &ours, AT_SYMLINK_NOFOLLOW) == 0)
+            left += (uint64_t)ours.st_blocks * 512;
     return error_set(-ENOSPC,
                      "%s: %" PRIu64 " bytes are needed, %s has %" PRIu64 " left (use a smaller "
                      "geometry, remove other buses, or enlarge it)",
