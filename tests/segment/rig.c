@@ -23,7 +23,16 @@
 
 static char program_folder[64];
 static char test_folder[128];
-static _Atomic int *skipped; /* shared with the tests' processes */
+
+/* What the tests' processes share with the one that runs them. */
+static struct {
+    _Atomic int skipped;
+    int count;
+    struct {
+        char path[128];
+        char value[64];
+    } settings[4];
+} * shared;
 
 static int remove_one(const char *path, const struct stat *status, int kind, struct FTW *where)
 {
@@ -47,13 +56,46 @@ static void make_test_folder(void)
         ck_abort_msg("%s: %s", test_folder, strerror(errno));
 }
 
+static int write_setting(const char *path, const char *value)
+{
+    FILE *file = fopen(path, "we");
+    if (file == NULL)
+        return -1;
+    int written = fputs(value, file) >= 0;
+    return fclose(file) == 0 && written ? 0 : -1;
+}
+
+int rig_setting(const char *path, const char *value)
+{
+    char line[128] = "";
+    FILE *file = fopen(path, "re");
+    if (file == NULL || fgets(line, sizeof line, file) == NULL)
+        line[0] = 0;
+    if (file != NULL)
+        fclose(file);
+    /* Of several words, the one in brackets is set. */
+    char *old = strchr(line, '[') != NULL ? strchr(line, '[') + 1 : line;
+    old[strcspn(old, "]\n")] = 0;
+    int known = 0;
+    for (int i = 0; i < shared->count; i++)
+        known |= strcmp(shared->settings[i].path, path) == 0;
+    if (old[0] == 0 || (!known && shared->count == 4))
+        return -1;
+    if (!known) {
+        snprintf(shared->settings[shared->count].path, sizeof shared->settings[0].path, "%s", path);
+        snprintf(shared->settings[shared->count].value, sizeof shared->settings[0].value, "%s",
+                 old);
+        shared->count++;
+    }
+    return write_setting(path, value);
+}
+
 int rig_run(const char *name, rig_test *tests, size_t count)
 {
     snprintf(program_folder, sizeof program_folder, "/dev/shm/shmbus-test.XXXXXX");
-    skipped =
-        mmap(NULL, sizeof *skipped, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    shared = mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (mkdtemp(program_folder) == NULL || chmod(program_folder, 0755) < 0 ||
-        skipped == MAP_FAILED) {
+        shared == MAP_FAILED) {
         perror("a folder for the tests");
         return 1;
     }
@@ -67,9 +109,11 @@ int rig_run(const char *name, rig_test *tests, size_t count)
     srunner_set_fork_status(runner, CK_FORK);
     srunner_run_all(runner, CK_NORMAL);
     int failed = srunner_ntests_failed(runner);
-    int all_skipped = *skipped > 0 && *skipped == srunner_ntests_run(runner);
+    int all_skipped = shared->skipped > 0 && shared->skipped == srunner_ntests_run(runner);
     srunner_free(runner);
     rig_remove(program_folder);
+    while (shared->count-- > 0)
+        write_setting(shared->settings[shared->count].path, shared->settings[shared->count].value);
     if (failed > 0)
         return 1;
     return all_skipped ? 77 : 0;
@@ -84,7 +128,7 @@ void rig_skip(const char *test, const char *format, ...)
     printf("\n");
     fflush(stdout);
     va_end(arguments);
-    (*skipped)++;
+    shared->skipped++;
 }
 
 int rig_needs_root(const char *test)
@@ -168,9 +212,9 @@ long long rig_number(const char *path)
 
 struct rig_answer rig_as(uid_t uid, gid_t gid, rig_call *call, void *context)
 {
-    struct rig_answer *shared =
-        mmap(NULL, sizeof *shared, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
-    ck_assert_ptr_ne(shared, MAP_FAILED);
+    struct rig_answer *heard =
+        mmap(NULL, sizeof *heard, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(heard, MAP_FAILED);
     pid_t child = fork();
     ck_assert_int_ge(child, 0);
     if (child == 0) {
@@ -178,16 +222,16 @@ struct rig_answer rig_as(uid_t uid, gid_t gid, rig_call *call, void *context)
         if (uid != geteuid() || gid != getegid())
             if (setgroups(0, NULL) < 0 || setgid(gid) < 0 || setuid(uid) < 0)
                 _exit(99);
-        shared->result = call(context);
-        snprintf(shared->text, sizeof shared->text, "%s", shmbus_error_text());
+        heard->result = call(context);
+        snprintf(heard->text, sizeof heard->text, "%s", shmbus_error_text());
         _exit(0);
     }
     int status;
     ck_assert_int_eq(waitpid(child, &status, 0), child);
     ck_assert_msg(WIFEXITED(status) && WEXITSTATUS(status) == 0, "the child ended with 0x%x",
                   (unsigned)status);
-    struct rig_answer answer = *shared;
-    munmap(shared, sizeof *shared);
+    struct rig_answer answer = *heard;
+    munmap(heard, sizeof *heard);
     return answer;
 }
 

@@ -44,6 +44,10 @@ void rig_remove(const char *path);
 /* Reads a number out of a file of the kernel; -1 when it cannot. */
 long long rig_number(const char *path);
 
+/* Writes a setting of the kernel, which gets its old value back when the program ends, however the
+ * tests end. Returns 0, or -1 when it may not be written. */
+int rig_setting(const char *path, const char *value);
+
 /* A bus that costs next to nothing: 16 slots, 2 consumers, two classes of slabs. */
 struct shmbus_bus_options rig_small(void);
 struct shmbus_consumer_options rig_required(void);
@@ -84,7 +88,8 @@ int rig_count_descriptors(void);
 int rig_count_mappings(void);
 int rig_count_locks(const char *bus);
 
-/* A tmpfs of its own at path, in a mount namespace of its own. Returns 0, or skips and returns -1.
+/* Mounts a file system at path, in a mount namespace of its own. Returns 0, or skips and returns
+ * -1.
  */
 int rig_mount(const char *test, const char *path, const char *kind, const char *options);
 
