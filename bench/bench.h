@@ -1,0 +1,84 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The words that all of the benchmark shares. A test is what is measured; a runner is one way to do
+ * it (a floor: the least that the machine allows; or a subject: shmbus); a role is one of the two
+ * processes that a runner consists of; a run is what one execution of a runner gave. Floors and
+ * subjects of a test take turns, and one round of them is a pair.
+ */
+#ifndef BENCH_BENCH_H
+#define BENCH_BENCH_H
+
+#include <stdint.h>
+
+#include "stats.h"
+#include "topology.h"
+
+enum {
+    ROLES = 2,
+    RUNNERS_MAX = 8,
+    PAIRS_MAX = 200,
+    WHY_MAX = 240,
+    BUS_NAME_MAX = 64,
+};
+
+struct role;
+typedef int runner_role(struct role *role); /* 0, or what role_fail gave */
+
+struct test;
+
+struct runner {
+    const char *name;
+    int is_floor;
+    runner_role *act[ROLES];                    /* 0 produces or asks, 1 consumes or answers */
+    uint64_t (*bytes)(const struct test *test); /* shared memory that a floor wants; or NULL */
+};
+
+struct test {
+    const char *name;
+    const char *title;
+    const char *main_floor; /* the runner that the result's ratio is against */
+    int is_latency;         /* nanoseconds, less is better; else messages a second */
+    uint32_t size;          /* bytes of payload */
+    uint32_t batch;         /* messages published together */
+    uint32_t burst;         /* messages that a consumer takes at most before its cursor moves */
+    uint32_t pause;         /* PAUSEs of a consumer that has caught up; not in round trips */
+    uint32_t ahead;         /* floors: lines that are fetched for writing ahead */
+    uint32_t slabs;         /* buffers that payloads go through; 0: they are in the ring */
+    uint64_t capacity;      /* slots of the ring */
+    uint64_t warm;          /* messages before the measured ones */
+    uint64_t messages;      /* measured ones */
+    const struct runner *runners[RUNNERS_MAX]; /* floors first; ends with NULL */
+};
+
+/* What one run gave. Figures are 0 where the run has none. */
+struct run {
+    int ok;
+    char why[WHY_MAX]; /* of a run that failed */
+    double value;      /* the figure: p50 in ns, or messages a second */
+    double p50_ns;
+    double p99_ns;
+    double p999_ns;
+    double max_ns;
+    double seconds;
+    uint64_t messages;
+    long preempted[ROLES]; /* involuntary context switches of each process */
+    long faults[ROLES];    /* page faults of each process in the measured part and around it */
+};
+
+/* All runs of one test: runs[runner][pair]. */
+struct result {
+    struct test test; /* with the changes that the command line asked for */
+    int runner_count;
+    int pair_count;
+    struct run *runs; /* runner_count * pair_count of them */
+};
+
+static inline struct run *result_run(const struct result *result, int runner, int pair)
+{
+    return &result->runs[runner * result->pair_count + pair];
+}
+
+/* The tests there are; ends with one whose name is NULL. */
+extern const struct test bench_tests[];
+
+#endif

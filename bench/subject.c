@@ -1,0 +1,47 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Opens the buses of the shmbus runners: the defaults, but for the capacity and pool that the test
+ * names, with page tables filled at open, as the floors' are.
+ */
+#include "subject.h"
+
+#include <stdio.h>
+
+static const int64_t wait_ns = 20000000000; /* for the other process to make its bus */
+
+int subject_failed(struct role *role, const char *call, int error)
+{
+    return role_fail(role, "%s: %s (%s)", call, shmbus_strerror(error), shmbus_error_text());
+}
+
+int subject_producer(struct role *role, int bus, struct shmbus_producer **out_producer)
+{
+    const struct test *test = role->test;
+    struct shmbus_bus_options options = {.struct_bytes = sizeof(options),
+                                         .folder = role->folder,
+                                         .capacity = test->capacity,
+                                         .flags = SHMBUS_MAP_PREFAULT};
+    struct shmbus_producer_options behaviour = {.struct_bytes = sizeof(behaviour),
+                                                .full_timeout_ns = SHMBUS_FOREVER};
+    if (test->slabs == 0) {
+        options.flags |= SHMBUS_BUS_NO_POOL;
+    } else {
+        options.class_count = 1;
+        options.classes[0] = (struct shmbus_pool_class){test->size, test->slabs};
+    }
+    int result = shmbus_producer_create(role->bus[bus], &options, &behaviour, out_producer);
+    return result == 0 ? ROLE_OK : subject_failed(role, "create", result);
+}
+
+int subject_consumer(struct role *role, int bus, struct shmbus_consumer **out_consumer)
+{
+    struct shmbus_consumer_options options = {.struct_bytes = sizeof(options),
+                                              .folder = role->folder,
+                                              .name = "bench",
+                                              .kind = SHMBUS_REQUIRED,
+                                              .from = SHMBUS_FROM_OLDEST,
+                                              .wait_ns = wait_ns,
+                                              .flags = SHMBUS_MAP_PREFAULT};
+    int result = shmbus_consumer_open(role->bus[bus], &options, out_consumer);
+    return result == 0 ? ROLE_OK : subject_failed(role, "open", result);
+}
