@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Messages that prove themselves: each byte follows from the sequence and the author, so that a
+ * torn, stale or misplaced one is seen at once.
+ */
+#include "kill.h"
+
+#include <string.h>
+
+struct body {
+    uint64_t key; /* the sequence that it was made for */
+    uint32_t bytes;
+    uint32_t author;
+};
+
+#define BODY_MAX LARGE_BYTES
+
+uint32_t body_bytes(uint64_t sequence, char kind)
+{
+    uint32_t vary = (uint32_t)(sequence % 4) * 8;
+    if (kind == 'i')
+        return (uint32_t)sizeof(struct body) + vary;
+    return (kind == 'p' ? SMALL_BYTES : LARGE_BYTES) - 32 + vary;
+}
+
+uint16_t body_type(uint64_t sequence, enum author author)
+{
+    return (uint16_t)(sequence * 8 + author + 1);
+}
+
+void body_fill(void *data, uint32_t bytes, uint64_t sequence, enum author author)
+{
+    struct body body = {sequence, bytes, author};
+    unsigned char *to = data;
+    memcpy(to, &body, sizeof body);
+    memset(to + sizeof body, (int)(sequence * 5 + author + 1) & 0xff, bytes - sizeof body);
+}
+
+int body_send(struct shmbus_producer *producer, char kind, enum author author)
+{
+    unsigned char data[BODY_MAX];
+    uint64_t sequence = shmbus_producer_next_sequence(producer);
+    uint32_t bytes = body_bytes(sequence, kind);
+    body_fill(data, bytes, sequence, author);
+    return shmbus_producer_publish(producer, body_type(sequence, author), 0, data, bytes);
+}
+
+const char *body_fault(const struct shmbus_message *message, uint64_t sequence, enum author author)
+{
+    unsigned char data[BODY_MAX];
+    /* A slab that is published again says by how many sequences. */
+    uint64_t key = sequence - (message->flags & SHMBUS_MESSAGE_USER_FLAGS);
+    if (message->sequence != sequence)
+        return "another sequence";
+    if (message->length < sizeof(struct body) || message->length > BODY_MAX)
+        return "a length that none has";
+    body_fill(data, message->length, key, author);
+    if (memcmp(message->data, data, message->length) != 0)
+        return "torn, stale or overwritten";
+    if (message->type != body_type(sequence, author))
+        return "another message's type";
+    if (message->timestamp_ns <= 0)
+        return "no timestamp";
+    return NULL;
+}

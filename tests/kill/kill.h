@@ -1,0 +1,142 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What the parts of the killing rig share. A path is a row of a table: what a victim does between
+ * two marks. A world is what one run of it happens in: a bus, and those that live on.
+ *
+ *   worker (the survivors)                      victim (a child under ptrace)
+ *   ----------------------                      -----------------------------
+ *   world_begin, path->before
+ *   fork                                        path->setup
+ *                                               begin mark
+ *   steps it to a point                         path->call
+ *   kills it, or freezes it there:
+ *   path->pressure, and lets it go on           end mark
+ *   path->late                                  path->finish
+ *   path->after: the survivors go on, and nothing may be lost, doubled, torn or leaked
+ */
+#ifndef SHMBUS_KILL_KILL_H
+#define SHMBUS_KILL_KILL_H
+
+#include <shmbus/shmbus.h>
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#define BUS            "bus"
+#define CAPACITY       16u
+#define CONSUMERS      4u
+#define SMALL_BYTES    128u
+#define SMALL_COUNT    5u
+#define LARGE_BYTES    1024u
+#define LARGE_COUNT    3u
+#define FIRST_SEQUENCE ((UINT64_C(1) << 56) - 26) /* the stamps wrap in the middle of each path */
+#define KEPT_MAX       8u
+
+/* Who wrote a message. */
+enum author { AUTHOR_BEFORE, AUTHOR_VICTIM, AUTHOR_HEIR };
+
+/* What a victim says of itself, in memory that outlives it. */
+struct record {
+    uint64_t author_from; /* its first sequence, as a producer; UINT64_MAX: none */
+    uint64_t returned;    /* everything below was published by calls that returned */
+    uint64_t started;     /* nothing at or above was begun */
+    uint64_t next;        /* as a consumer: the next sequence that it has to get */
+    uint64_t tail;        /* set by the worker: where a consumer has to get to */
+    int result;           /* of the call, where a path has one that may fail */
+    int is_done;          /* the call returned */
+    char failure[240];    /* empty, or what went wrong */
+};
+
+/* The victim's side. */
+struct victim {
+    const struct path *path;
+    struct record *record;
+    struct shmbus_producer *producer;
+    struct shmbus_consumer *consumer;
+    struct shmbus_message lent;
+    uint64_t kept[KEPT_MAX]; /* handles */
+    uint64_t kept_sequence[KEPT_MAX];
+    uint32_t kept_count;
+    int keeps; /* retain what comes */
+};
+
+/* The worker's side. */
+struct world {
+    const struct path *path;
+    struct record *record;
+    struct shmbus_producer *producer; /* of a consumer's path; of all others, the heir */
+    struct shmbus_consumer *stays;    /* lives on, and gets every message */
+    uint64_t stays_next;
+    uint64_t heir_from; /* the heir's first sequence; UINT64_MAX: none yet */
+    uint64_t kept;      /* a slab that stays holds from the beginning on */
+    uint64_t kept_sequence;
+    int64_t last_ns;
+    uint64_t repairs;
+    uint64_t draw; /* of this worker, the same in all of its runs */
+    int is_frozen; /* the victim was frozen and went on, not killed */
+    char failure[400];
+};
+
+/* A row of the table. Each function may be NULL. */
+struct path {
+    const char *name;
+    const char *messages; /* i: in a slot, p: in a small slab, P: in a large one */
+    void (*before)(struct world *world);
+    void (*setup)(struct victim *victim);
+    void (*call)(struct victim *victim);
+    void (*pressure)(struct world *world);
+    void (*late)(struct world *world);
+    void (*finish)(struct victim *victim);
+    void (*after)(struct world *world);
+    int is_bare; /* there is no bus before */
+};
+
+/* The table, in parts, each ending with a row without a name. */
+extern const struct path paths_publish[];
+extern const struct path paths_consume[];
+extern const struct path paths_life[];
+
+/* ---- messages: body.c ---- */
+
+/* Publishes the next message, by copying. Returns as shmbus_producer_publish(). */
+int body_send(struct shmbus_producer *producer, char kind, enum author author);
+
+/* Bytes of the message of a sequence; fills them in. The type that goes with it. */
+uint32_t body_bytes(uint64_t sequence, char kind);
+void body_fill(void *data, uint32_t bytes, uint64_t sequence, enum author author);
+uint16_t body_type(uint64_t sequence, enum author author);
+
+/* What is wrong with a message that has to be this one, or NULL. */
+const char *body_fault(const struct shmbus_message *message, uint64_t sequence, enum author author);
+
+/* ---- survivors: world.c ---- */
+
+void world_begin(struct world *world, const struct path *path, struct record *record);
+void world_end(struct world *world);
+
+/* Says that something does not hold; the first one counts. */
+__attribute__((format(printf, 2, 3))) void world_fail(struct world *world, const char *format, ...);
+__attribute__((format(printf, 2, 3))) void victim_fail(struct victim *victim, const char *format,
+                                                       ...);
+
+/* Ready-made bus options. */
+const struct shmbus_bus_options *world_bus(void);
+
+/* The consumer that stays reads all that there is. */
+void world_drain(struct world *world);
+
+/* Publishes until the ring is full, then until the pool is, and writes over every free slab. */
+void world_press(struct world *world);
+
+/* What a producer's victim must have left visible: all that returned, and of what was begun all or
+ * nothing. */
+void world_check_published(struct world *world);
+
+/* The survivors of a dead producer, a dead consumer. */
+void world_after_producer(struct world *world);
+void world_after_consumer(struct world *world);
+
+/* The heir uses everything: ring, slabs, entries; then all close and the folder is empty. */
+void world_use_all(struct world *world);
+
+#endif

@@ -1,0 +1,68 @@
+#!/usr/bin/env bash
+# SPDX-License-Identifier: MIT
+# Shows that the rig can fail: builds the library once for each patch of mutants/, which puts one
+# defect into a copy of its sources, and sees that the rig finds a violation in it. The first line
+# of a patch names the paths to run ("# paths: A,B"), the second says what the defect is.
+#
+# Needs SHMBUS_SOURCE_FOLDER and SHMBUS_KILL_RIG (the rig's program); SHMBUS_CC: the compiler.
+set -euo pipefail
+
+source=${SHMBUS_SOURCE_FOLDER:?the folder of the sources}
+rig=${SHMBUS_KILL_RIG:?the program of the rig}
+compiler=${SHMBUS_CC:-cc}
+mutants=$source/tests/kill/mutants
+work=$(mktemp -d)
+trap 'rm -rf "$work"' EXIT
+
+# Builds FOLDER/src as FOLDER/libshmbus.so.
+build()
+{
+    local sources
+    mapfile -t sources < <(find "$1/src" -name '*.c' | sort)
+    "$compiler" -std=c11 -O2 -fPIC -shared -fvisibility=hidden -fno-semantic-interposition \
+        -D_GNU_SOURCE -DSHMBUS_VERSION_TEXT='"mutant"' -I"$1/src" -I"$source/libshmbus/include" \
+        -Wl,-soname,libshmbus.so.0 -Wl,-z,now -o "$1/libshmbus.so" "${sources[@]}" \
+        -lnuma -lpthread >"$1/build.txt" 2>&1
+}
+
+# One mutant, quietly; its verdict goes to FOLDER/verdict.
+try()
+{
+    local name=$1 folder=$work/$1 patch=$mutants/$1.patch paths status=0
+    mkdir "$folder"
+    cp -r "$source/libshmbus/src" "$folder/src"
+    paths=$(sed -n '1s/^# paths: //p' "$patch")
+    if ! patch -s -d "$folder" -p2 <"$patch" >"$folder/patch.txt" 2>&1; then
+        echo "FAIL mutant_$name: does not apply any more: $(tail -n 1 "$folder/patch.txt")"
+    elif ! build "$folder"; then
+        echo "FAIL mutant_$name: does not build: $(grep -m 1 error "$folder/build.txt")"
+    else
+        LD_PRELOAD=$folder/libshmbus.so timeout 100 "$rig" --until-first --only "$paths" \
+            >"$folder/rig.txt" 2>&1 || status=$?
+        if [ $status = 1 ] && grep '^FAIL' "$folder/rig.txt" >/dev/null; then
+            echo "PASS mutant_$name: caught: $(sed -n 's/^FAIL //p' "$folder/rig.txt" | head -n 1)"
+        else
+            echo "FAIL mutant_$name: not caught in $paths (the rig ended with $status)"
+        fi
+    fi >"$folder/verdict"
+}
+
+names=()
+for patch in "$mutants"/*.patch; do
+    names+=("$(basename "$patch" .patch)")
+done
+# As many at a time as there are processors.
+running=0
+for name in "${names[@]}"; do
+    [ "$running" -lt "$(nproc)" ] || { wait -n; running=$((running - 1)); }
+    try "$name" &
+    running=$((running + 1))
+done
+wait
+
+for name in "${names[@]}"; do
+    cat "$work/$name/verdict"
+done
+caught=$(cat "$work"/*/verdict | grep -c '^PASS' || true)
+echo "kill: ${#names[@]} mutants, $caught caught"
+[ "$caught" = "${#names[@]}" ]

@@ -1,0 +1,188 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Runs of one path: once to its end, once by single steps, and then anew for each point that is
+ * chosen, killed there or frozen there while the others go on.
+ */
+#include "run.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+/* The short form kills at every point of a path of up to SHORT_ALL; of a longer one at all seams,
+ * at the last SHORT_LAST points and at about SHORT_SOME of the others. It freezes at every other
+ * point that it kills at. */
+#define SHORT_ALL  1500u
+#define SHORT_LAST 300u
+#define SHORT_SOME 200u
+enum mode { MODE_COMPLETE, MODE_TRACE, MODE_KILL, MODE_FREEZE };
+
+uint64_t run_random(uint64_t *state)
+{
+    /* splitmix64 */
+    uint64_t mixed = (*state += UINT64_C(0x9e3779b97f4a7c15));
+    mixed = (mixed ^ mixed >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    mixed = (mixed ^ mixed >> 27) * UINT64_C(0x94d049bb133111eb);
+    return mixed ^ mixed >> 31;
+}
+
+void run_empty_folder(const char *folder, const char *inner, struct world *world)
+{
+    char path[512];
+    snprintf(path, sizeof path, "%s/%s", folder, inner);
+    DIR *listing = opendir(path);
+    if (listing == NULL)
+        return;
+    for (struct dirent *found = readdir(listing); found != NULL; found = readdir(listing)) {
+        char name[320];
+        if (strcmp(found->d_name, ".") == 0 || strcmp(found->d_name, "..") == 0)
+            continue;
+        if (world != NULL)
+            world_fail(world, "%s is left behind", found->d_name);
+        snprintf(name, sizeof name, "%s%s%s", inner, inner[0] ? "/" : "", found->d_name);
+        if (inner[0] == 0)
+            run_empty_folder(folder, found->d_name, NULL);
+        unlinkat(dirfd(listing), found->d_name, 0);
+        unlinkat(dirfd(listing), found->d_name, AT_REMOVEDIR);
+    }
+    closedir(listing);
+}
+
+static void be_victim(const struct worker *worker)
+{
+    struct victim victim = {.path = worker->path, .record = worker->record};
+    const struct path *path = worker->path;
+    if (path->setup != NULL)
+        path->setup(&victim);
+    step_mark_begin();
+    path->call(&victim);
+    step_mark_end();
+    if (path->finish != NULL)
+        path->finish(&victim);
+    _exit(0);
+}
+
+/* A victim that ended by itself where it should not have. */
+static void died(struct world *world, int status)
+{
+    if (world->record->failure[0] != 0)
+        world_fail(world, "the victim: %s", world->record->failure);
+    else if (WIFSTOPPED(status))
+        world_fail(world, "the victim got signal %d", WSTOPSIG(status));
+    else
+        world_fail(world, "the victim ended with status 0x%x", status);
+}
+
+/* From the end mark on: what comes late, and the victim's own end. */
+static void complete(struct world *world, pid_t child)
+{
+    if (world->path->late != NULL)
+        world->path->late(world);
+    int status = step_release(child);
+    world->is_frozen = 1;
+    if (!WIFEXITED(status) || WEXITSTATUS(status) != 0)
+        died(world, status);
+}
+
+/* Takes the victim to where the mode says. */
+static void drive(struct worker *worker, struct world *world, pid_t child, enum mode mode,
+                  const struct point *point)
+{
+    int status = 0;
+    enum step_end end = step_await(child, &status);
+    if (end == STEP_REACHED && mode == MODE_TRACE)
+        end = step_through(child, &worker->trace, &status);
+    else if (end == STEP_REACHED && point != NULL)
+        end = step_to(child, point, &status);
+    else if (end == STEP_REACHED)
+        end = step_on(child, &status);
+    if (point != NULL && end == STEP_MARK)
+        worker->outcome->missed++;
+    if (end == STEP_REACHED && mode == MODE_FREEZE) {
+        world->path->pressure(world);
+        worker->outcome->freezes++;
+        end = step_on(child, &status);
+    }
+    if (end == STEP_REACHED) {
+        step_kill(child);
+        worker->outcome->kills++;
+    } else if (end == STEP_MARK) {
+        complete(world, child);
+    } else {
+        died(world, status);
+        if (!WIFEXITED(status) && !WIFSIGNALED(status))
+            step_kill(child);
+    }
+}
+
+static void report(struct worker *worker, const struct world *world, enum mode mode, size_t k)
+{
+    static const char *const names[] = {"complete", "stepped", "killed", "frozen"};
+    struct outcome *outcome = worker->outcome;
+    if (outcome->violations < TEXTS)
+        snprintf(outcome->text[outcome->violations], sizeof outcome->text[0],
+                 "%s at point %zu of %zu: %s", names[mode], k, worker->trace.count, world->failure);
+    outcome->violations++;
+}
+
+/* One run of the path, k being the point's number. */
+static void run(struct worker *worker, enum mode mode, size_t k)
+{
+    struct world world = {.draw = worker->draw};
+    const struct path *path = worker->path;
+    const struct point *point = mode >= MODE_KILL ? &worker->trace.points[k] : NULL;
+    world_begin(&world, path, worker->record);
+    if (path->before != NULL && world.failure[0] == 0)
+        path->before(&world);
+    pid_t child = world.failure[0] == 0 ? fork() : -1;
+    if (child == 0)
+        be_victim(worker);
+    if (child < 0) {
+        world_fail(&world, "no victim: %s", strerror(errno));
+    } else {
+        drive(worker, &world, child, mode, point);
+        if (path->after != NULL && world.failure[0] == 0)
+            path->after(&world);
+    }
+    world_end(&world);
+    run_empty_folder(worker->folder, "", &world);
+    worker->outcome->repairs += world.repairs;
+    if (world.failure[0] != 0)
+        report(worker, &world, mode, k);
+}
+
+/* Is this point one to be run? */
+static int is_chosen(const struct worker *worker, const struct options *options, size_t k,
+                     uint64_t *random)
+{
+    size_t count = worker->trace.count;
+    if (options->is_long || count <= SHORT_ALL || worker->trace.points[k].is_seam ||
+        k + SHORT_LAST >= count)
+        return 1;
+    return run_random(random) % count < SHORT_SOME;
+}
+
+void run_all(struct worker *worker, const struct options *options)
+{
+    struct outcome *outcome = worker->outcome;
+    uint64_t random = worker->draw;
+    run(worker, MODE_COMPLETE, 0);
+    if (outcome->violations == 0)
+        run(worker, MODE_TRACE, 0);
+    outcome->points = worker->trace.count;
+    for (size_t k = 0; k < worker->trace.count; k++) {
+        if (options->until_first && outcome->violations > 0)
+            break;
+        if (!is_chosen(worker, options, k, &random))
+            continue;
+        run(worker, MODE_KILL, k);
+        if (worker->path->pressure != NULL &&
+            (options->is_long || options->until_first || (k ^ worker->draw) & 1))
+            run(worker, MODE_FREEZE, k);
+    }
+    outcome->is_done = 1;
+}
