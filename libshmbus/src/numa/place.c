@@ -40,14 +40,42 @@ static void name_nodes(char *text, size_t room)
             used += (size_t)snprintf(text + used, room - used, "%s%d", used ? " " : "", node);
 }
 
-static int bind_node(void *address, uint64_t bytes, uint32_t node)
+/* What a node can give: free memory, and that of files on disk, which the kernel drops for it.
+ * UINT64_MAX when it does not say. */
+static uint64_t node_room(uint32_t node)
 {
-    long long free_bytes = 0;
-    if (numa_node_size64((int)node, &free_bytes) >= 0 && (uint64_t)free_bytes < bytes)
+    static const char *const parts[] = {"MemFree", "Active(file)", "Inactive(file)"};
+    char path[64];
+    char line[128];
+    uint64_t room = 0;
+    size_t found = 0;
+    snprintf(path, sizeof path, "/sys/devices/system/node/node%" PRIu32 "/meminfo", node);
+    FILE *file = fopen(path, "re");
+    if (file == NULL)
+        return UINT64_MAX;
+    while (fgets(line, sizeof line, file) != NULL) {
+        char name[32];
+        uint64_t kilobytes;
+        if (sscanf(line, "Node %*u %31[^:]: %" SCNu64, name, &kilobytes) != 2)
+            continue;
+        for (size_t i = 0; i < sizeof parts / sizeof parts[0]; i++)
+            if (strcmp(name, parts[i]) == 0) {
+                room += kilobytes * 1024;
+                found++;
+            }
+    }
+    fclose(file);
+    return found > 0 ? room : UINT64_MAX;
+}
+
+static int bind_node(void *address, uint64_t bytes, uint64_t needed, uint32_t node)
+{
+    uint64_t room = node_room(node);
+    if (room < needed)
         return error_set(-ENOMEM,
-                         "NUMA node %" PRIu32 " has %lld bytes free, %" PRIu64
+                         "NUMA node %" PRIu32 " has %" PRIu64 " bytes free, %" PRIu64
                          " are needed (use a smaller geometry or another node)",
-                         node, free_bytes, bytes);
+                         node, room, needed);
     unsigned long mask = 1ul << node;
     if (mbind(address, bytes, MPOL_BIND, &mask, SHMBUS_NODES_MAX + 1, 0) < 0)
         return error_set(errno == ENOSYS ? -ENOTSUP : -ENOMEM, "NUMA node %" PRIu32 ": mbind: %s",
@@ -55,7 +83,7 @@ static int bind_node(void *address, uint64_t bytes, uint32_t node)
     return 0;
 }
 
-int place_policy(void *address, uint64_t bytes, uint32_t numa, uint32_t node)
+int place_policy(void *address, uint64_t bytes, uint64_t needed, uint32_t numa, uint32_t node)
 {
     if (numa == SHMBUS_NUMA_NONE)
         return 0;
@@ -76,7 +104,7 @@ int place_policy(void *address, uint64_t bytes, uint32_t numa, uint32_t node)
     }
     if (numa == SHMBUS_NUMA_LOCAL) {
         int here = numa_node_of_cpu(sched_getcpu());
-        return here < 0 ? 0 : bind_node(address, bytes, (uint32_t)here);
+        return here < 0 ? 0 : bind_node(address, bytes, needed, (uint32_t)here);
     }
     if (!node_is_there(node)) {
         char nodes[256];
@@ -84,7 +112,7 @@ int place_policy(void *address, uint64_t bytes, uint32_t numa, uint32_t node)
         return error_set(-ENXIO, "NUMA node %" PRIu32 " is not there: this machine has %s", node,
                          nodes);
     }
-    return bind_node(address, bytes, node);
+    return bind_node(address, bytes, needed, node);
 }
 
 int place_populate(void *address, uint64_t bytes, int for_writing)

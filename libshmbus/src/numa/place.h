@@ -10,10 +10,11 @@
 
 #include <stdint.h>
 
-/* Sets the policy of a mapping that nobody touched yet. bytes of it are checked against the node's
- * free memory, since a bound node that overflows gets the OOM killer. Returns 0, -ENXIO, -ENOTSUP,
+/* Sets the policy of a mapping that nobody touched yet. A node that it is bound to must have needed
+ * bytes to give, since one that overflows gets the OOM killer; pages of the huge page pool need
+ * none. Returns 0, -ENXIO, -ENOTSUP,
  * -ENOMEM or -EINVAL with its text. */
-int place_policy(void *address, uint64_t bytes, uint32_t numa, uint32_t node);
+int place_policy(void *address, uint64_t bytes, uint64_t needed, uint32_t numa, uint32_t node);
 
 /* Touches every page for writing (or reading). Returns 0, -ENOSPC when the file system is full,
  * -ENOMEM, or another errno; no text. */

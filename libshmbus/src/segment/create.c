@@ -135,22 +135,31 @@ static int make_folder(struct build *build)
     return error_set(-EIO, "%s: temporary folders vanish as they are made", segment->name);
 }
 
-/* Left is what there was before this bus began to fill it. */
-static int no_room(const struct build *build, int descriptor, uint64_t asked)
+/* What the bus's file system had left before this bus began to fill it; UINT64_MAX when it has no
+ * limit. */
+static uint64_t room_left(const struct build *build, int descriptor)
 {
     static const char *const files[] = {"feed", "control"};
     struct statvfs found;
     struct stat ours;
-    uint64_t left = 0;
-    if (fstatvfs(descriptor, &found) == 0)
-        left = (uint64_t)found.f_bavail * found.f_frsize;
+    if (fstatvfs(descriptor, &found) < 0 || found.f_blocks == 0)
+        return UINT64_MAX;
+    uint64_t left = (uint64_t)found.f_bavail * found.f_frsize;
     for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
         if (fstatat(build->segment->folder, files[i], &ours, AT_SYMLINK_NOFOLLOW) == 0)
             left += (uint64_t)ours.st_blocks * 512;
+    return left;
+}
+
+static int no_room(const struct build *build, int descriptor)
+{
+    const struct feed_header *header = &build->segment->header;
+    uint64_t left = room_left(build, descriptor);
     return error_set(-ENOSPC,
                      "%s: %" PRIu64 " bytes are needed, %s has %" PRIu64 " left (use a smaller "
                      "geometry, remove other buses, or enlarge it)",
-                     build->segment->name, asked, segment_root_path(build->options->folder), left);
+                     build->segment->name, header->feed_bytes + header->control_bytes,
+                     segment_root_path(build->options->folder), left);
 }
 
 static int no_huge_pages(const struct build *build, uint64_t asked, uint64_t page)
@@ -179,8 +188,12 @@ static int fill_file(struct build *build, int descriptor, uint64_t bytes, uint64
     const struct feed_header *header = &segment->header;
     int wants_thp = share_life && header->pages == SHMBUS_PAGES_THP;
     if (ftruncate(descriptor, (off_t)bytes) < 0)
-        return errno == ENOSPC || errno == EFBIG ? no_room(build, descriptor, bytes)
+        return errno == ENOSPC || errno == EFBIG ? no_room(build, descriptor)
                                                  : segment_errno(errno, segment->name, "its size");
+    /* Seen before a page of it is taken from the others, or the machine runs out of memory. */
+    if (huge_page == 0 && room_left(build, descriptor) <
+                              (share_life ? header->feed_bytes : 0) + header->control_bytes)
+        return no_room(build, descriptor);
     int result = share_life ? lock_share(descriptor, LOCK_LIFE) : 0;
     if (result == 0)
         result = segment_map(descriptor, bytes, PROT_READ | PROT_WRITE,
@@ -189,7 +202,8 @@ static int fill_file(struct build *build, int descriptor, uint64_t bytes, uint64
         return no_huge_pages(build, bytes, huge_page);
     if (result < 0)
         return segment_errno(-result, segment->name, "its mapping");
-    result = place_policy(*out_address, bytes, header->numa, header->numa_node);
+    result = place_policy(*out_address, bytes, huge_page > 0 ? 0 : bytes, header->numa,
+                          header->numa_node);
     if (result < 0)
         return result;
     if (wants_thp)
@@ -198,8 +212,7 @@ static int fill_file(struct build *build, int descriptor, uint64_t bytes, uint64
     if (result == -ENOSPC && huge_page > 0)
         return no_huge_pages(build, bytes, huge_page);
     if (result == -ENOSPC)
-        return no_room(build, descriptor,
-                       segment->header.feed_bytes + segment->header.control_bytes);
+        return no_room(build, descriptor);
     return result < 0 ? segment_errno(-result, segment->name, "its pages") : 0;
 }
 
