@@ -139,6 +139,15 @@ int rig_needs_root(const char *test)
     return 0;
 }
 
+int rig_needs_mlock(const char *test)
+{
+    if (!rig_needs_root(test))
+        return 0;
+    if (RIG_SANITIZED)
+        rig_skip(test, "sanitizers make mlock() do nothing");
+    return !RIG_SANITIZED;
+}
+
 const char *rig_folder(void)
 {
     return test_folder;

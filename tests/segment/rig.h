@@ -36,6 +36,22 @@ int rig_needs_root(const char *test);
 const char *rig_folder(void);
 const char *rig_path(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Sanitizers make mlock() do nothing. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__)
+#define RIG_SANITIZED 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer) ||                         \
+    __has_feature(memory_sanitizer)
+#define RIG_SANITIZED 1
+#endif
+#endif
+#ifndef RIG_SANITIZED
+#define RIG_SANITIZED 0
+#endif
+
+/* Returns 1 where memory can be locked; else skips the test and returns 0. */
+int rig_needs_mlock(const char *test);
+
 /* How many names a folder has, but for those of the two dots. */
 int rig_count_names(const char *path);
 /* Names, kinds, owners, modes, sizes and times of all that is in the test's folder. */

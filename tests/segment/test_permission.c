@@ -210,7 +210,7 @@ START_TEST(locking_beyond_the_limit)
     struct rlimit little = {8192, 8192};
     struct rlimit enough = {RLIM_INFINITY, RLIM_INFINITY};
     struct shmbus_bus_options options = rig_small();
-    if (!rig_needs_root("locking_beyond_the_limit"))
+    if (!rig_needs_mlock("locking_beyond_the_limit"))
         return;
     setrlimit(RLIMIT_MEMLOCK, &enough);
     ck_assert_int_eq(chmod(rig_folder(), 01777), 0);

@@ -139,6 +139,33 @@ START_TEST(nodes_that_are_not_there)
 }
 END_TEST
 
+/* Sixteen times more than there is, on a file system without a limit: refused before it is touched.
+ */
+START_TEST(a_node_that_is_too_small)
+{
+    static const char test[] = "a_node_that_is_too_small";
+    struct shmbus_bus_options options = rig_small();
+    char needed[64];
+    if (numa_available() < 0) {
+        rig_skip(test, "no NUMA support in this kernel");
+        return;
+    }
+    if (!rig_needs_root(test) || rig_mount(test, rig_path("endless"), "tmpfs", "size=0") < 0)
+        return;
+    uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
+    options.folder = rig_path("endless");
+    options.class_count = 1;
+    options.classes[0] = (struct shmbus_pool_class){UINT64_C(1) << 30, (memory >> 30) * 16};
+    for (options.numa = SHMBUS_NUMA_LOCAL; options.numa <= SHMBUS_NUMA_NODE; options.numa += 2) {
+        struct feed_header header;
+        assert_ok(layout_plan(&options, "bus", 4096, &header));
+        snprintf(needed, sizeof needed, "%llu are needed", (unsigned long long)header.feed_bytes);
+        assert_error(rig_try_create("bus", &options), -ENOMEM, "NUMA node ", "bytes free", needed);
+        ck_assert_int_eq(rig_count_names(options.folder), 0);
+    }
+}
+END_TEST
+
 /* Creates with THP in the folder that SHMBUS_DIR names; returns how much of feed is in huge pages.
  */
 static uint64_t asked_for_thp(void)
@@ -213,12 +240,12 @@ START_TEST(prefault)
 }
 END_TEST
 
-START_TEST(lock)
+START_TEST(locking)
 {
     struct rlimit all = {RLIM_INFINITY, RLIM_INFINITY};
     struct shmbus_bus_options options = rig_small();
     struct shmbus_bus_info bus;
-    if (!rig_needs_root("lock"))
+    if (!rig_needs_mlock("locking"))
         return;
     setrlimit(RLIMIT_MEMLOCK, &all);
     rig_make("bus", &options);
@@ -237,4 +264,5 @@ START_TEST(lock)
 END_TEST
 
 RIG_MAIN("place", placements_that_always_work, placements_of_numa, nodes_that_are_not_there,
-         transparent_huge_pages_where_the_kernel_gives_them, transparent_huge_pages, prefault, lock)
+         a_node_that_is_too_small, transparent_huge_pages_where_the_kernel_gives_them,
+         transparent_huge_pages, prefault, locking)
