@@ -50,11 +50,6 @@ static int open_failed(const struct sub *sub, int error)
     if (stop_count() > 0 && error == -ENOENT) {
         return CLI_OK;
     }
-    if (error == -ENOTSUP && sub->options.consumer.kind != SHMBUS_REQUIRED) {
-        return cli_failed("bus '%s': only required consumers can be had so far (add --required: it "
-                          "misses nothing, and stops the producer when it lags)",
-                          sub->options.bus_name);
-    }
     if (error == -ENOENT) {
         hint = "shmbus-stat lists the buses there are, --wait SECONDS waits for one";
     }

@@ -89,7 +89,8 @@ static void check_plan(const struct feed_header *planned)
         {"state", header.state.offset, sizeof(struct feed_state), 128},
         {"producers", header.producers.offset, header.max_producers * sizeof(struct producer_entry),
          128},
-        {"evictions", header.evictions.offset, header.max_consumers * 8, 128},
+        {"verdicts", header.verdicts.offset, header.max_consumers * sizeof(struct layout_verdict),
+         128},
         {"generations", header.generations.offset, slabs * 4, 128},
         {"ring", header.ring.offset, header.capacity * header.slot_bytes, 4096},
     };
@@ -198,7 +199,8 @@ START_TEST(feed_is_as_planned)
     ck_assert_uint_eq(bus.feed_bytes, planned.feed_bytes);
     ck_assert_uint_eq(bus.control_bytes, planned.control_bytes);
     ck_assert_mem_eq(&found.state, &planned.state,
-                     sizeof found - offsetof(struct feed_header, state));
+                     offsetof(struct feed_header, tables_checksum) -
+                         offsetof(struct feed_header, state));
     ck_assert_uint_eq(found.magic, LAYOUT_FEED_MAGIC);
     ck_assert_mem_eq((const char *)&found, "shmbus\r\n", 8);
     ck_assert_str_eq(found.name, "bus");

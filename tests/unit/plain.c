@@ -23,7 +23,9 @@ static void open_views(struct plain *plain)
     plain->producer = segment_producer(segment, 0);
     plain->gate = (struct gate){
         .floor_word = &plain->producer->floor,
-        .evictions = segment_evictions(segment),
+        .verdicts = segment_verdicts(segment),
+        .header = &segment->header,
+        .feed = segment->feed,
         .entries_used = &segment_shared(segment)->entries_used,
         .entries = (unsigned char *)layout_entry(segment->control, &segment->header, 0),
         .entry_bytes = segment->header.entry_bytes,

@@ -85,7 +85,7 @@ START_TEST(a_cursor_beyond_what_is_published_evicts)
     ck_assert_uint_eq(raise(8, 8), 6);
     ck_assert(gate_is_evicted(&plain.gate, 1, GET(liar->epoch)));
     ck_assert(!gate_is_evicted(&plain.gate, 0, GET(gate_entry(&plain.gate, 0)->epoch)));
-    ck_assert_uint_eq(GET(segment_evictions(&plain.segment)[1]), GET(liar->epoch));
+    ck_assert_uint_eq(GET(segment_verdicts(&plain.segment)[1].evicted), GET(liar->epoch));
     /* Its word counts for nothing from then on, whatever it says. */
     PUT(liar->cursor, 1);
     ck_assert_uint_eq(gate_look(&plain.gate, 8).required, 1);

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: MIT */
-/* The walks over the ring: the true end, the oldest that is whole, and voiding what is beyond. */
+/* The walks over the ring: the true end, and voiding what is beyond. */
 #include "plain.h"
 
 #define CAPACITY 32
@@ -90,36 +90,8 @@ START_TEST(voiding_a_ring_that_is_whole_changes_nothing)
         ring_void_beyond(&plain.ring, tail);
         uint64_t back = count < CAPACITY ? count : CAPACITY;
         ck_assert_uint_eq(ring_find_tail(&plain.ring, tail - back), tail);
-        ck_assert_uint_eq(ring_find_oldest(&plain.ring, tail, firsts[_i]), tail - back);
         plain_publish(&plain, tail, STAMP_PUBLISHED);
     }
-    plain_end(&plain);
-}
-END_TEST
-
-START_TEST(the_oldest_is_above_every_hole)
-{
-    uint64_t first = firsts[_i];
-    for (uint64_t hole = 0; hole < CAPACITY; hole++) {
-        begin(first);
-        uint64_t tail = first + 2 * CAPACITY;
-        for (uint64_t sequence = first; sequence < tail; sequence++)
-            plain_publish(&plain, sequence, STAMP_PUBLISHED);
-        PUT(ring_slot(&plain.ring, tail - 1 - hole)->stamp, 0);
-        ck_assert_uint_eq(ring_find_oldest(&plain.ring, tail, first), tail - hole);
-        plain_end(&plain);
-    }
-}
-END_TEST
-
-START_TEST(the_oldest_is_not_below_the_first)
-{
-    /* Stamps of an earlier life of these bytes, below the first sequence. */
-    begin(CAPACITY);
-    for (uint64_t sequence = CAPACITY / 2; sequence < CAPACITY + 4; sequence++)
-        plain_publish(&plain, sequence, STAMP_PUBLISHED);
-    ck_assert_uint_eq(ring_find_oldest(&plain.ring, CAPACITY + 4, CAPACITY), CAPACITY);
-    ck_assert_uint_eq(ring_find_oldest(&plain.ring, CAPACITY, CAPACITY), CAPACITY);
     plain_end(&plain);
 }
 END_TEST
@@ -179,8 +151,6 @@ int main(void)
     tcase_add_loop_test(tcase, a_hint_that_is_not_published_gives_itself, 0, FIRSTS);
     tcase_add_loop_test(tcase, a_batch_half_released_is_beyond_the_tail, 0, FIRSTS);
     tcase_add_loop_test(tcase, voiding_a_ring_that_is_whole_changes_nothing, 0, FIRSTS);
-    tcase_add_loop_test(tcase, the_oldest_is_above_every_hole, 0, FIRSTS);
-    tcase_add_test(tcase, the_oldest_is_not_below_the_first);
     tcase_add_test(tcase, the_views_of_a_slot_are_inside_it);
     tcase_add_test(tcase, a_second_look_sees_that_a_slot_changed);
     tcase_add_test(tcase, the_hint_is_stored_at_least_that_often);

@@ -55,6 +55,10 @@ extern "C" {
 #define SHMBUS_MESSAGE_USER_FLAGS 0x00ffu
 #define SHMBUS_MESSAGE_POOLED     0x0100u /* the payload is in a slab */
 
+#define SHMBUS_TYPES_MAX       1024 /* registered types of a bus */
+#define SHMBUS_REQUIRED_MAX    1024 /* names that may be required */
+#define SHMBUS_TYPE_FIELDS_MAX 943  /* characters of a type's list of fields */
+
 struct shmbus_producer;
 struct shmbus_consumer;
 struct shmbus_snapshot;
@@ -128,8 +132,26 @@ struct shmbus_pool_class {
 #define SHMBUS_BUS_TIMESTAMPS 0x1u   /* each message carries its publish time */
 #define SHMBUS_BUS_NO_POOL    0x2u   /* no pool at all; class_count must be 0 */
 #define SHMBUS_BUS_SCRUB      0x4u   /* zero each slab as it comes back to the free list */
+#define SHMBUS_BUS_EVICT      0x8u   /* a stalled required consumer that blocks is evicted */
+#define SHMBUS_BUS_REPLACE    0x10u  /* create: replace a bus of other geometry that nobody owns */
 #define SHMBUS_MAP_PREFAULT   0x100u /* fill this mapping's page tables at open */
 #define SHMBUS_MAP_LOCK       0x200u /* mlock this mapping */
+
+/* Who may be a required consumer, which can stop production. */
+enum shmbus_required_rule {
+    SHMBUS_REQUIRED_ANYONE = 0, /* whoever may consume */
+    SHMBUS_REQUIRED_NOBODY = 1,
+    SHMBUS_REQUIRED_NAMED = 2, /* those whose name is on the bus's list */
+};
+
+/* A type of message, registered with the bus so that any program can read it. */
+struct shmbus_type {
+    uint16_t type;      /* its number in messages */
+    uint16_t unused;    /* 0 */
+    uint32_t bytes;     /* length of a message of this type; 0: it varies */
+    const char *name;   /* as a bus's name */
+    const char *fields; /* names and numpy's types, "price:<i8,qty:<i8,side:u1"; NULL: none given */
+};
 
 /* The geometry of a bus: what it is made with, and what it must have to be taken over. */
 struct shmbus_bus_options {
@@ -148,6 +170,14 @@ struct shmbus_bus_options {
     const char *group;          /* name or number; NULL: the creator's */
     const char *hugetlb_folder; /* a hugetlbfs folder; NULL: the first one mounted */
     uint64_t first_sequence;    /* of the first message; at most SHMBUS_FIRST_SEQUENCE_MAX */
+    uint64_t history;           /* messages kept for those that join late; less than capacity */
+    int64_t stall_ns;           /* no progress for so long is stalled; 0: one second */
+    const struct shmbus_type *types;   /* type_count of them, each number once */
+    const char *const *required_names; /* with SHMBUS_REQUIRED_NAMED: required_count of them */
+    uint32_t type_count;
+    uint32_t required_count;
+    uint32_t required_rule; /* enum shmbus_required_rule */
+    uint32_t unused;        /* 0 */
 };
 
 /**
@@ -167,9 +197,44 @@ struct shmbus_bus_options {
  */
 SHMBUS_API int shmbus_unlink(const char *name, const char *folder);
 
+/**
+ * Repairs by hand what the dead left: entries of consumers that died, or whose grace is over.
+ * Whoever may consume may do it; the living do it by themselves when they need what is left.
+ *
+ * @param name    the bus's name.
+ * @param folder  where the bus lives; NULL: $SHMBUS_DIR, and without that /dev/shm.
+ *
+ * Returns: how many entries were repaired.
+ * Errors: as shmbus_consumer_open() for a bus that cannot be opened.
+ * Ownership: none.
+ * Threads: any.
+ * Blocks: not beyond file system calls.
+ */
+SHMBUS_API int shmbus_reap(const char *name, const char *folder);
+
 /* ---------------------------------------------------------------------------------------------
  * Producer
  * ------------------------------------------------------------------------------------------- */
+
+/* How a required consumer is doing, as its producer sees it. */
+enum shmbus_health_state {
+    SHMBUS_HEALTH_WELL = 0,    /* has nothing to read, or goes on */
+    SHMBUS_HEALTH_STALLED = 1, /* has messages to read, and did not go on for stall_ns */
+    SHMBUS_HEALTH_GRACE = 2,   /* died, and its place is kept for a while */
+    SHMBUS_HEALTH_DEAD = 3,    /* died; no longer gates */
+    SHMBUS_HEALTH_EVICTED = 4, /* was stalled, or its words were forged; no longer gates */
+};
+
+/* One required consumer's health. */
+struct shmbus_health {
+    char name[SHMBUS_NAME_MAX + 1];
+    uint32_t entry;   /* its index in control */
+    uint32_t state;   /* enum shmbus_health_state */
+    uint32_t before;  /* in a callback: the state that it had */
+    uint64_t cursor;  /* the next sequence that it will read */
+    uint64_t lag;     /* messages that it has to read */
+    int64_t since_ns; /* how long it did not go on; 0 when it has nothing to read */
+};
 
 /* How a producer behaves. */
 struct shmbus_producer_options {
@@ -178,7 +243,10 @@ struct shmbus_producer_options {
     /* Called, in the producer's own thread, each time that a class has no slab left. Must not call
      * into the same producer. NULL: nobody. */
     void (*on_exhausted)(void *context, uint32_t class_index, uint64_t exhausted);
-    void *context; /* handed to on_exhausted */
+    void *context; /* handed to the callbacks */
+    /* Called, in the producer's own thread, when a waiting call or shmbus_producer_health() finds
+     * that a required consumer's health has changed. Must not call into the same producer. */
+    void (*on_health)(void *context, const struct shmbus_health *health);
 };
 
 /* A place lent for one message. */
@@ -497,6 +565,39 @@ SHMBUS_API uint64_t shmbus_producer_next_sequence(const struct shmbus_producer *
 SHMBUS_API int shmbus_producer_required(struct shmbus_producer *producer, uint64_t *out_lag);
 
 /**
+ * Leaves sequences out on purpose: a replay or a bridge has gaps. Consumers are told of them as
+ * lost. A gap of a whole ring or more waits until every required consumer is at its beginning.
+ *
+ * @param producer  the producer.
+ * @param count     how many sequences; 0 does nothing.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL the sequences would end; -EAGAIN the ring is full (after full_timeout_ns); -EBUSY
+ *         a claim is open, or another thread is inside (debug builds); -ECHILD the producer is
+ *         another process's.
+ * Ownership: none.
+ * Threads: the one that owns the producer.
+ * Blocks: only when the ring is full, up to full_timeout_ns. Allocates nothing.
+ */
+SHMBUS_API int shmbus_producer_skip(struct shmbus_producer *producer, uint64_t count);
+
+/**
+ * Looks at the health of every required consumer, and calls on_health for those that changed.
+ *
+ * @param producer    the producer.
+ * @param out_health  receives up to room of them, in the order of their entries; may be NULL when
+ *                    room is 0.
+ * @param room        how many fit.
+ *
+ * Returns: how many required consumers there are, whether they fit or not.
+ * Errors: -EBUSY another thread is inside (debug builds); -ECHILD the producer is another
+ * process's. Ownership: none. Threads: the one that owns the producer. Blocks: not beyond a system
+ * call for each consumer; allocates nothing.
+ */
+SHMBUS_API int shmbus_producer_health(struct shmbus_producer *producer,
+                                      struct shmbus_health *out_health, uint32_t room);
+
+/**
  * Reads the counts of one size class.
  *
  * @param producer     the producer.
@@ -583,11 +684,28 @@ enum shmbus_kind {
     SHMBUS_OBSERVER = 2, /* opens only feed, leaves no trace */
 };
 
+#define SHMBUS_JOIN_MOVE_UP 0x1000u /* a from_sequence that is too old begins at the oldest */
+
 /* Where a consumer begins. */
 enum shmbus_from {
     SHMBUS_FROM_TAIL = 0,     /* with the next message */
     SHMBUS_FROM_OLDEST = 1,   /* with the oldest that is whole */
     SHMBUS_FROM_SEQUENCE = 2, /* with the one that from_sequence names */
+};
+
+/* What a consumer is told besides messages. */
+enum shmbus_event_kind {
+    SHMBUS_EVENT_LOST = 1, /* sequences that it will never see: it lagged, or they were skipped */
+    SHMBUS_EVENT_ABORTED = 2,  /* sequences whose claims were never published */
+    SHMBUS_EVENT_DEADLINE = 3, /* no message for deadline_ns; once until the next message */
+};
+
+/* An event, in the order of the stream: before the message that follows it. */
+struct shmbus_event {
+    uint32_t kind;   /* enum shmbus_event_kind */
+    uint32_t unused; /* 0 */
+    uint64_t first;  /* sequence; of a deadline the one that is waited for */
+    uint64_t count;  /* sequences from first on; 0 of a deadline */
 };
 
 /* How a consumer attaches. */
@@ -600,7 +718,18 @@ struct shmbus_consumer_options {
     uint64_t from_sequence; /* with SHMBUS_FROM_SEQUENCE */
     int64_t wait_ns;        /* how long to wait for a bus that is not there yet */
     uint32_t hold_quota;    /* the most handles at one time; 0: 1,024 */
-    uint32_t flags;         /* SHMBUS_MAP_... */
+    uint32_t flags;         /* SHMBUS_MAP_... and SHMBUS_JOIN_... */
+    uint64_t slack;         /* optional: messages behind from which it is skipped ahead; 0: a lap */
+    int64_t deadline_ns;    /* an event when no message came for so long; 0: none */
+    int64_t grace_ns;       /* required, with a name: how long its place is kept if it dies */
+    const uint16_t *types;  /* the types wanted, type_count of them; NULL: all */
+    const struct shmbus_type *expected; /* layouts that the bus must have, expected_count of them */
+    uint32_t type_count;
+    uint32_t expected_count;
+    /* Called, in the consumer's own thread and from its own calls. Must not call into the same
+     * consumer. NULL: nobody. */
+    void (*on_event)(void *context, const struct shmbus_event *event);
+    void *context; /* handed to on_event */
 };
 
 /* A message as a consumer sees it. */
@@ -621,9 +750,11 @@ typedef int shmbus_handler(const struct shmbus_message *message, void *context);
 struct shmbus_consumer_stats {
     uint64_t cursor;   /* the next sequence that it will read */
     uint64_t received; /* messages handed out */
-    uint64_t lost;     /* skipped because it lagged; always 0 for a required one */
+    uint64_t lost;     /* never seen: it lagged, or they were skipped on purpose */
+    uint64_t filtered; /* of a type that it does not want */
     uint64_t aborted;  /* claims that were never published */
     uint64_t held;     /* handles that it keeps now */
+    uint64_t resumed;  /* 1 if it goes on at the place that one of its name left, else 0 */
 };
 
 /**
@@ -783,6 +914,39 @@ SHMBUS_API int shmbus_consumer_held(struct shmbus_consumer *consumer, uint64_t h
 SHMBUS_API int shmbus_consumer_release(struct shmbus_consumer *consumer, uint64_t handle);
 
 /**
+ * Asks whether what was read of a message can be trusted: for a required consumer that it is not
+ * evicted, so that nothing of it was overwritten.
+ *
+ * @param consumer  the consumer.
+ * @param message   one that poll is handing out, that next gave last, or that is held.
+ *
+ * Returns: 1 if it is, 0 if not.
+ * Errors: -EBUSY another thread is inside (debug builds); -ECHILD the consumer is another
+ * process's. Ownership: none. Threads: the one that owns the consumer. Blocks: never; allocates
+ * nothing; no system call.
+ */
+SHMBUS_API int shmbus_consumer_valid(struct shmbus_consumer *consumer,
+                                     const struct shmbus_message *message);
+
+/**
+ * Joins the same bus anew after -ESTALE, with the options of the first time but for the place. All
+ * handles end.
+ *
+ * @param consumer       the consumer.
+ * @param from           enum shmbus_from.
+ * @param from_sequence  with SHMBUS_FROM_SEQUENCE.
+ *
+ * Returns: 0.
+ * Errors: as shmbus_consumer_open(), and then the consumer stays as it is; -ESTALE the bus was
+ *         replaced (open it again).
+ * Ownership: handles and messages are gone.
+ * Threads: the one that owns the consumer.
+ * Blocks: not beyond file system calls.
+ */
+SHMBUS_API int shmbus_consumer_rejoin(struct shmbus_consumer *consumer, uint32_t from,
+                                      uint64_t from_sequence);
+
+/**
  * Reads this consumer's counts.
  *
  * @param consumer   the consumer.
@@ -832,6 +996,8 @@ enum shmbus_life {
     SHMBUS_LIFE_ALIVE = 1,
     SHMBUS_LIFE_DEAD = 2,    /* died without leaving; whoever needs its place repairs it */
     SHMBUS_LIFE_EVICTED = 3, /* alive, and no longer heeded */
+    SHMBUS_LIFE_GRACE = 4,   /* died, and its place is kept for a while */
+    SHMBUS_LIFE_STALLED = 5, /* alive, and its producer found that it does not go on */
 };
 
 /* A bus as a whole. */
@@ -861,15 +1027,22 @@ struct shmbus_bus_info {
     uint32_t producer_count;
     uint32_t consumer_count;
     uint32_t class_count;
+    uint32_t type_count;
+    uint32_t required_rule; /* enum shmbus_required_rule */
+    uint64_t history;       /* as asked */
+    int64_t stall_ns;
 };
 
 /* One producer. */
 struct shmbus_producer_info {
-    uint32_t pid;       /* in its own PID namespace */
-    uint32_t alive;     /* 1 or 0 */
-    uint64_t published; /* messages, over all producers that this entry had */
-    uint64_t blocked;   /* times that it found the ring full */
-    uint64_t exhausted; /* times that it found a class of the pool empty */
+    uint32_t pid;             /* in its own PID namespace */
+    uint32_t alive;           /* 1 or 0 */
+    uint64_t published;       /* messages, over all producers that this entry had */
+    uint64_t blocked;         /* times that it found the ring full */
+    uint64_t exhausted;       /* times that it found a class of the pool empty */
+    uint64_t evicted;         /* consumers */
+    uint64_t skipped;         /* sequences left out on purpose */
+    uint64_t history_yielded; /* times that it kept less history than asked for */
 };
 
 /* One consumer. */
@@ -885,6 +1058,10 @@ struct shmbus_consumer_info {
     uint64_t received;
     uint64_t lost;
     uint64_t held; /* slabs */
+    uint64_t filtered;
+    uint64_t aborted;
+    int64_t grace_ns;      /* how long its place is kept if it dies */
+    int64_t grace_left_ns; /* in grace: how long it is still kept */
 };
 
 /**
@@ -1002,6 +1179,21 @@ SHMBUS_API const struct shmbus_consumer_info *shmbus_snapshot_consumer(
  */
 SHMBUS_API const struct shmbus_pool_stats *shmbus_snapshot_pool(
     const struct shmbus_snapshot *snapshot, uint32_t index);
+
+/**
+ * Gives one registered type.
+ *
+ * @param snapshot  the snapshot.
+ * @param index     0 to type_count less 1.
+ *
+ * Returns: the type, or NULL when index is out of range.
+ * Errors: none.
+ * Ownership: the snapshot's; good until its close.
+ * Threads: the one that owns the snapshot.
+ * Blocks: never.
+ */
+SHMBUS_API const struct shmbus_type *shmbus_snapshot_type(const struct shmbus_snapshot *snapshot,
+                                                          uint32_t index);
 
 /**
  * Asks the kernel where the bus's pages are and how large. This fills the snapshot's page tables.

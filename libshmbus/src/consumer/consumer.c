@@ -1,18 +1,21 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Opening and closing a consumer, its counts, and offsets inside messages.
+ * Opening and closing a consumer, joining again, its counts, and offsets inside messages.
  */
 #include "consumer/consumer.h"
 
 #include "error/error.h"
 
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/prctl.h>
 
 #define DEFAULT_HOLD_QUOTA 1024u
 #define HOLD_QUOTA_MAX     (1u << 24)
 #define STORE_EVERY_MAX    256u
+#define TYPE_BITS          65536u
 
 /* In the child of a fork: the mapping is not there, so nothing must touch it. */
 static void orphan(struct process_object *object)
@@ -21,31 +24,107 @@ static void orphan(struct process_object *object)
         (struct shmbus_consumer *)(void *)((char *)object -
                                            offsetof(struct shmbus_consumer, object));
     consumer->orphaned = 1;
+    consumer->lent_slab = HOLD_COPIED;
     consumer_fail(consumer, -ECHILD);
+}
+
+static int check_times(const struct shmbus_consumer_options *options)
+{
+    if (options->wait_ns < SHMBUS_FOREVER)
+        return error_set(-EINVAL, "wait_ns: %" PRId64 " is less than SHMBUS_FOREVER",
+                         options->wait_ns);
+    if (options->deadline_ns < 0)
+        return error_set(-EINVAL, "deadline_ns: %" PRId64 " is less than 0", options->deadline_ns);
+    if (options->grace_ns < 0)
+        return error_set(-EINVAL, "grace_ns: %" PRId64 " is less than 0", options->grace_ns);
+    if (options->grace_ns > 0 && (options->kind != SHMBUS_REQUIRED || options->name == NULL))
+        return error_constant(-EINVAL, "grace_ns: only a required consumer with a name has it");
+    if (options->slack > 0 && options->kind == SHMBUS_REQUIRED)
+        return error_constant(-EINVAL, "slack: a required consumer is never skipped ahead");
+    return 0;
 }
 
 static int check_options(const struct shmbus_consumer_options *options)
 {
+    const uint32_t known = SHMBUS_MAP_PREFAULT | SHMBUS_MAP_LOCK | SHMBUS_JOIN_MOVE_UP;
     if (options->kind > SHMBUS_OBSERVER)
         return error_set(-EINVAL, "kind: %" PRIu32 " is no kind of consumer", options->kind);
-    if (options->kind != SHMBUS_REQUIRED)
-        return error_constant(-ENOTSUP, "kind: this version has required consumers only (ask for "
-                                        "SHMBUS_REQUIRED)");
     if (options->from > SHMBUS_FROM_SEQUENCE)
         return error_set(-EINVAL, "from: %" PRIu32 " is no place to begin", options->from);
-    if (options->flags & ~(SHMBUS_MAP_PREFAULT | SHMBUS_MAP_LOCK))
+    if (options->flags & ~known)
         return error_set(-EINVAL, "flags: 0x%" PRIx32 " has bits that mean nothing here",
-                         options->flags);
+                         options->flags & ~known);
     if (options->hold_quota > HOLD_QUOTA_MAX)
         return error_set(-EINVAL, "hold_quota: %" PRIu32 " is more than %u", options->hold_quota,
                          HOLD_QUOTA_MAX);
-    if (options->wait_ns < SHMBUS_FOREVER)
-        return error_set(-EINVAL, "wait_ns: %" PRId64 " is less than SHMBUS_FOREVER",
-                         options->wait_ns);
-    return options->name != NULL ? segment_check_name("consumer", options->name) : 0;
+    if ((options->type_count > 0 && options->types == NULL) ||
+        (options->expected_count > 0 && options->expected == NULL))
+        return error_constant(-EINVAL, "types or expected: NULL with a count");
+    int result = check_times(options);
+    if (result == 0 && options->name != NULL)
+        result = layout_check_name("consumer", options->name);
+    return result;
 }
 
-static int begin(struct shmbus_consumer *consumer, const struct shmbus_consumer_options *options)
+/* The name that shmbus-stat shows: the one given, or the process's, made fit. */
+static void choose_name(const char *given, char *out_name)
+{
+    char process[17] = "";
+    if (given != NULL) {
+        snprintf(out_name, SHMBUS_NAME_MAX + 1, "%s", given);
+        return;
+    }
+    prctl(PR_GET_NAME, process);
+    for (char *at = process; *at != 0; at++)
+        if (strchr("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789_-", *at) == NULL)
+            *at = '_';
+    snprintf(out_name, SHMBUS_NAME_MAX + 1, "%s", process[0] != 0 ? process : "consumer");
+}
+
+/* A bit for each type that is wanted. */
+static int choose_types(struct shmbus_consumer *consumer)
+{
+    const struct shmbus_consumer_options *options = &consumer->options;
+    if (options->types == NULL)
+        return 0;
+    uint64_t *wanted = calloc(TYPE_BITS / 64, sizeof *wanted);
+    if (wanted == NULL)
+        return -ENOMEM;
+    for (uint32_t i = 0; i < options->type_count; i++)
+        wanted[options->types[i] / 64] |= UINT64_C(1) << (options->types[i] % 64);
+    consumer->wanted = wanted;
+    return 0;
+}
+
+/* The longest payload that this kind of consumer copies. */
+static uint64_t copy_bytes(const struct shmbus_consumer *consumer)
+{
+    const struct feed_header *header = consumer->header;
+    uint64_t bytes = layout_inline_bytes(header);
+    if (consumer->options.kind == SHMBUS_OBSERVER && header->class_count > 0)
+        bytes = header->classes[header->class_count - 1].slab_bytes;
+    return bytes > layout_inline_bytes(header) ? bytes : layout_inline_bytes(header);
+}
+
+static int make_room(struct shmbus_consumer *consumer)
+{
+    const struct shmbus_consumer_options *options = &consumer->options;
+    uint32_t quota = options->hold_quota ? options->hold_quota : DEFAULT_HOLD_QUOTA;
+    int result = choose_types(consumer);
+    if (result == 0 && options->kind != SHMBUS_REQUIRED) {
+        consumer->copy = calloc(1, copy_bytes(consumer));
+        result = consumer->copy == NULL ? -ENOMEM : 0;
+    }
+    if (result == 0)
+        result = holds_begin(&consumer->holds, quota, copy_bytes(consumer),
+                             layout_slab_total(consumer->header));
+    return result < 0 ? error_set(result, "%s: no memory left for %" PRIu32 " holds",
+                                  consumer->segment.name, quota)
+                      : 0;
+}
+
+/* The private words as they are before a join. */
+static void set_view(struct shmbus_consumer *consumer)
 {
     const struct feed_header *header = &consumer->segment.header;
     uint64_t every = header->capacity / 8;
@@ -54,32 +133,52 @@ static int begin(struct shmbus_consumer *consumer, const struct shmbus_consumer_
     consumer->state = segment_state(&consumer->segment);
     consumer->ring = ring_view(consumer->segment.feed, header);
     consumer->store_every = every < STORE_EVERY_MAX ? every : STORE_EVERY_MAX;
-    uint32_t quota = options->hold_quota ? options->hold_quota : DEFAULT_HOLD_QUOTA;
-    if (holds_begin(&consumer->holds, quota, layout_inline_bytes(header),
-                    layout_slab_total(header)) < 0)
-        return error_set(-ENOMEM, "%s: no memory left for %" PRIu32 " holds",
-                         consumer->segment.name, quota);
-    int result = consumer_join(consumer, options);
+    consumer->lent_slab = HOLD_COPIED;
+    consumer->is_plain =
+        consumer->options.kind == SHMBUS_REQUIRED && consumer->options.types == NULL;
+}
+
+static int begin(struct shmbus_consumer *consumer)
+{
+    const struct shmbus_consumer_options *options = &consumer->options;
+    int result = 0;
+    set_view(consumer);
+    for (uint32_t i = 0; result == 0 && i < options->expected_count; i++)
+        result = layout_check_expected(consumer->header, consumer->feed, &options->expected[i]);
+    if (result == 0)
+        result = make_room(consumer);
+    if (result == 0)
+        result = consumer_join(consumer);
     if (result < 0)
         return result;
     result = segment_settle_mapping(&consumer->segment, options->flags);
     if (result < 0)
         consumer_leave(consumer);
+    /* The caller's arrays may go when the call returns. */
+    consumer->options.types = NULL;
+    consumer->options.expected = NULL;
+    consumer->options.name = consumer->name;
     return result;
 }
 
 static void discard(struct shmbus_consumer *consumer)
 {
+    union {
+        const uint64_t *kept;
+        void *given;
+    } wanted = {consumer->wanted};
     segment_close(&consumer->segment);
     holds_end(&consumer->holds);
+    free(wanted.given);
+    free(consumer->copy);
     free(consumer);
 }
 
 int shmbus_consumer_open(const char *name, const struct shmbus_consumer_options *options,
                          struct shmbus_consumer **out_consumer)
 {
-    struct shmbus_consumer_options taken;
-    int result = segment_check_name("bus", name);
+    struct shmbus_consumer_options taken = {0};
+    int result = layout_check_name("bus", name);
     if (result == 0)
         result = layout_take_options(options, sizeof taken, "consumer options", &taken);
     if (result == 0)
@@ -89,11 +188,14 @@ int shmbus_consumer_open(const char *name, const struct shmbus_consumer_options 
     struct shmbus_consumer *consumer = calloc(1, sizeof *consumer);
     if (consumer == NULL)
         return error_set(-ENOMEM, "%s: no memory left for a consumer", name);
+    consumer->options = taken;
+    choose_name(taken.name, consumer->name);
     int saved = errno;
     segment_begin(&consumer->segment, name);
-    result = segment_open_wait(&consumer->segment, taken.folder, SEGMENT_CONSUME, taken.wait_ns);
+    enum segment_role role = taken.kind == SHMBUS_OBSERVER ? SEGMENT_OBSERVE : SEGMENT_CONSUME;
+    result = segment_open_wait(&consumer->segment, taken.folder, role, taken.wait_ns);
     if (result == 0)
-        result = begin(consumer, &taken);
+        result = begin(consumer);
     errno = saved;
     if (result < 0) {
         discard(consumer);
@@ -123,20 +225,77 @@ void shmbus_consumer_close(struct shmbus_consumer *consumer)
     discard(consumer);
 }
 
+static int refuse_child(void)
+{
+    return error_constant(-ECHILD, "the consumer is another process's (open it again after fork)");
+}
+
+static int rejoin(struct shmbus_consumer *consumer, uint32_t from, uint64_t from_sequence)
+{
+    /* ORDER(rejoin_state:B) pairs replaced:A: a bus that is gone is not joined again */
+    uint32_t state = atomic_load_explicit(&consumer->state->bus_state, memory_order_acquire);
+    if (consumer->orphaned)
+        return refuse_child();
+    if (from > SHMBUS_FROM_SEQUENCE)
+        return error_set(-EINVAL, "from: %" PRIu32 " is no place to begin", from);
+    if (state == BUS_REPLACED)
+        return error_constant(-ESTALE, "the bus was replaced by one of another geometry (open it "
+                                       "again)");
+    consumer->options.from = from;
+    consumer->options.from_sequence = from_sequence;
+    consumer->is_lent = 0;
+    holds_reset(&consumer->holds, layout_slab_total(consumer->header));
+    uint32_t is_plain = consumer->is_plain;
+    set_view(consumer);
+    consumer->is_plain = is_plain;
+    consumer->failed = 0;
+    int result = consumer_join_again(consumer);
+    return result < 0 ? consumer_fail(consumer, result) : 0;
+}
+
+int shmbus_consumer_rejoin(struct shmbus_consumer *consumer, uint32_t from, uint64_t from_sequence)
+{
+    int result = guard_enter(&consumer->guard);
+    if (result < 0)
+        return result;
+    result = rejoin(consumer, from, from_sequence);
+    guard_leave(&consumer->guard);
+    return result;
+}
+
+int shmbus_consumer_valid(struct shmbus_consumer *consumer, const struct shmbus_message *message)
+{
+    int result = guard_enter(&consumer->guard);
+    if (result < 0)
+        return result;
+    if (consumer->orphaned)
+        result = refuse_child();
+    else if (consumer->failed != 0)
+        result = 0;
+    else if (consumer->options.kind != SHMBUS_REQUIRED && message->handle == 0)
+        result = 1;
+    else
+        result = !consumer_words_changed(consumer);
+    guard_leave(&consumer->guard);
+    return result;
+}
+
 int shmbus_consumer_stats(struct shmbus_consumer *consumer, struct shmbus_consumer_stats *out_stats)
 {
     int result = guard_enter(&consumer->guard);
     if (result < 0)
         return result;
     if (consumer->orphaned)
-        result = error_constant(-ECHILD, "the consumer is another process's (open it again after "
-                                         "fork)");
+        result = refuse_child();
     else
         *out_stats = (struct shmbus_consumer_stats){
             .cursor = consumer->next,
             .received = consumer->received,
+            .lost = consumer->lost,
+            .filtered = consumer->filtered,
             .aborted = consumer->aborted,
             .held = consumer->holds.out,
+            .resumed = consumer->resumed,
         };
     guard_leave(&consumer->guard);
     return result;
@@ -147,11 +306,11 @@ int shmbus_message_at(const struct shmbus_message *message, uint32_t offset, uin
 {
     if (alignment == 0 || alignment > 64 || (alignment & (alignment - 1)) != 0)
         return error_set(-EINVAL, "alignment %" PRIu32 ": not a power of two up to 64", alignment);
-    const unsigned char *at = (const unsigned char *)message->data + offset;
     if (offset > message->length || bytes > message->length - offset)
         return error_set(-EBADMSG,
                          "%" PRIu64 " bytes at %" PRIu32 ": message %" PRIu64 " has %" PRIu32,
                          bytes, offset, message->sequence, message->length);
+    const unsigned char *at = (const unsigned char *)message->data + offset;
     if ((uintptr_t)at % alignment != 0)
         return error_set(-EBADMSG, "offset %" PRIu32 " is not a multiple of %" PRIu32, offset,
                          alignment);

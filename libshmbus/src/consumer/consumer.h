@@ -3,8 +3,10 @@
  * The consumer object: private memory of one thread, over its own entry in control and a read-only
  * view of feed.
  *
- * What can fail is behind "the expected stamp is not there": after a fork, and once the consumer
- * has failed for good, its ring is a slot of zeros, so that every call gets there and is refused.
+ * A required consumer that wants every type reads by the shortest path (poll.c). Everything else,
+ * and everything that can fail, is behind "the expected stamp is not there" (look.c): after a fork,
+ * and once the consumer has failed for good, its ring is a slot of zeros, so that every call gets
+ * there and is refused.
  */
 #ifndef SHMBUS_CONSUMER_H
 #define SHMBUS_CONSUMER_H
@@ -27,9 +29,10 @@ struct hold {
 /* The handles of one consumer: private, but for the bits in its entry. */
 struct holds {
     struct hold *hold;
-    unsigned char *copies; /* inline_bytes for each hold */
+    unsigned char *copies; /* copy_bytes for each hold */
     uint32_t *uses;        /* handles out, for each slab */
-    uint64_t salt;         /* of handles: see holds.c */
+    uint64_t copy_bytes;
+    uint64_t salt; /* of handles: see holds.c */
     uint32_t quota;
     uint32_t first_free;
     uint32_t out;  /* handles */
@@ -42,18 +45,29 @@ struct shmbus_consumer {
     uint64_t stored;      /* cursor as it stands in the entry */
     uint64_t store_every; /* messages at most between two stores of it */
     uint64_t epoch;
-    struct control_entry *entry;
+    struct control_entry *entry; /* NULL of an observer */
     const _Atomic uint64_t *eviction;
     const unsigned char *feed;
     const struct feed_header *header;
     const struct feed_state *state;
     struct shmbus_message lent; /* handed out last */
     uint32_t is_lent;
-    uint32_t index; /* of the entry */
+    uint32_t is_plain; /* required, and wants every type */
     uint64_t received;
-    uint64_t aborted;
     struct guard guard;
 
+    uint64_t lost;
+    uint64_t filtered;
+    uint64_t aborted;
+    uint64_t lent_slab;     /* that an optional one holds while it is lent; HOLD_COPIED: none */
+    uint64_t deadline_at;   /* the sequence that the deadline's clock runs for */
+    int64_t deadline_from;  /* when it began; 0: it does not run */
+    const uint64_t *wanted; /* a bit for each type; NULL: all */
+    unsigned char *copy;    /* of the payload that is lent, for those that do not gate */
+    struct shmbus_consumer_options options; /* as taken; name below, pointers not kept */
+    char name[SHMBUS_NAME_MAX + 1];
+    uint32_t index; /* of the entry */
+    uint32_t resumed;
     struct holds holds;
     struct process_object object;
     struct segment segment;
@@ -61,16 +75,59 @@ struct shmbus_consumer {
     uint32_t orphaned;
 };
 
-/* Takes an entry in control and begins at a sequence. Returns 0 or an errno with its text. */
-int consumer_join(struct shmbus_consumer *consumer, const struct shmbus_consumer_options *options);
+/* Takes an entry in control and begins where the options say. Returns 0 or an errno with its
+ * text. */
+int consumer_join(struct shmbus_consumer *consumer);
 
-/* Empties the entry and gives it up. */
+/* The same with the entry that it has, after it failed. */
+int consumer_join_again(struct shmbus_consumer *consumer);
+
+/* Are this consumer's words not as it left them, or is it evicted? After every read of payloads. */
+int consumer_words_changed(const struct shmbus_consumer *consumer);
+
+/* Goes on at the place that one of this name left when it died. Returns 1, 0 when there is none, or
+ * an errno: -EBUSY when one of this name lives. */
+int consumer_resume(struct shmbus_consumer *consumer);
+
+/* Empties the entry, if there is one, and gives it up. */
 void consumer_leave(struct shmbus_consumer *consumer);
 
 /* From here on every call fails with this code. */
 int consumer_fail(struct shmbus_consumer *consumer, int code);
 
-int holds_begin(struct holds *holds, uint32_t quota, uint32_t inline_bytes, uint64_t slab_total);
+/* Everything below next was read: says so to the producer. Returns 0 or -ESTALE. */
+int consumer_advance(struct shmbus_consumer *consumer);
+
+/* Finds the next message that is wanted: goes past aborted, skipped and unwanted ones, and ahead
+ * when it was lapped. Returns its slot, or NULL. */
+struct slot_header *consumer_look(struct shmbus_consumer *consumer);
+
+/* There is no message: is that for now, or for good? Returns 0, CONSUMER_AGAIN or an errno. */
+#define CONSUMER_AGAIN 1
+int consumer_nothing_there(struct shmbus_consumer *consumer);
+
+/* Makes consumer->lent for those that do not gate the producer: by a copy, or a slab that is held.
+ * Returns 0,
+ * CONSUMER_AGAIN when it was overwritten meanwhile, or -EBADMSG. */
+int consumer_lend_copy(struct shmbus_consumer *consumer, struct slot_header *slot);
+
+/* The message that was lent is finished with. */
+void consumer_finish(struct shmbus_consumer *consumer);
+
+/* Sequences from first on will not be seen: counts them and says so. */
+void consumer_tell_lost(struct shmbus_consumer *consumer, uint64_t first, uint64_t count);
+
+/* The number among all classes of the slab of a handle that was checked. */
+uint64_t consumer_slab_of(const struct shmbus_consumer *consumer, uint64_t handle);
+
+int holds_begin(struct holds *holds, uint32_t quota, uint64_t copy_bytes, uint64_t slab_total);
 void holds_end(struct holds *holds);
+
+/* Takes all handles back. */
+void holds_reset(struct holds *holds, uint64_t slab_total);
+
+/* One more, and one fewer, reason to hold a slab. */
+void hold_slab(struct shmbus_consumer *consumer, uint64_t slab);
+void unhold_slab(struct shmbus_consumer *consumer, uint64_t slab);
 
 #endif

@@ -26,13 +26,14 @@ static uint64_t new_salt(void)
     return (number + 1) * UINT64_C(0x9e3779b97f4a7c15) | UINT64_C(1) << 31;
 }
 
-int holds_begin(struct holds *holds, uint32_t quota, uint32_t inline_bytes, uint64_t slab_total)
+int holds_begin(struct holds *holds, uint32_t quota, uint64_t copy_bytes, uint64_t slab_total)
 {
     memset(holds, 0, sizeof *holds);
     holds->quota = quota;
+    holds->copy_bytes = copy_bytes;
     holds->salt = new_salt();
     holds->hold = calloc(quota, sizeof *holds->hold);
-    holds->copies = calloc(quota, inline_bytes);
+    holds->copies = calloc(quota, copy_bytes);
     holds->uses = calloc(slab_total + 1, sizeof *holds->uses);
     if (holds->hold == NULL || holds->copies == NULL || holds->uses == NULL) {
         holds_end(holds);
@@ -52,6 +53,21 @@ void holds_end(struct holds *holds)
     free(holds->copies);
     free(holds->uses);
     memset(holds, 0, sizeof *holds);
+}
+
+void holds_reset(struct holds *holds, uint64_t slab_total)
+{
+    for (uint32_t i = 0; i < holds->quota; i++) {
+        struct hold *hold = &holds->hold[i];
+        if (!(hold->generation & 1))
+            continue;
+        hold->generation++;
+        hold->next = holds->first_free;
+        holds->first_free = i;
+    }
+    memset(holds->uses, 0, slab_total * sizeof *holds->uses);
+    holds->out = 0;
+    holds->bits = 0;
 }
 
 static int refuse(const struct shmbus_consumer *consumer)
@@ -74,22 +90,25 @@ static struct hold *take_row(struct holds *holds, uint64_t *out_handle)
     return hold;
 }
 
-static void set_bit(struct shmbus_consumer *consumer, uint64_t slab)
+void hold_slab(struct shmbus_consumer *consumer, uint64_t slab)
 {
     struct control_entry *entry = consumer->entry;
-    if (consumer->holds.uses[slab]++ > 0)
-        return;
-    /* relaxed: its own word */
-    uint64_t word = atomic_load_explicit(&entry->holds[slab / 64], memory_order_relaxed);
-    consumer->holds.bits++;
-    /* ORDER(hold_set:A) pairs holding:B, reclaim:A, settle:A: the hold before the cursor */
-    atomic_store_explicit(&entry->holding, consumer->holds.bits, memory_order_release);
-    /* ORDER(bit_set:A) pairs holds:B, reclaim:A, settle:A: the hold before the cursor */
-    atomic_store_explicit(&entry->holds[slab / 64], word | UINT64_C(1) << (slab % 64),
-                          memory_order_release);
+    if (consumer->holds.uses[slab]++ == 0) {
+        /* relaxed: its own word */
+        uint64_t word = atomic_load_explicit(&entry->holds[slab / 64], memory_order_relaxed);
+        consumer->holds.bits++;
+        /* ORDER(hold_set:A) pairs holding:B: the hold before the cursor */
+        atomic_store_explicit(&entry->holding, consumer->holds.bits, memory_order_release);
+        /* ORDER(bit_set:A) pairs holds:B: the hold before the cursor */
+        atomic_store_explicit(&entry->holds[slab / 64], word | UINT64_C(1) << (slab % 64),
+                              memory_order_release);
+    }
+    if (consumer->options.kind != SHMBUS_REQUIRED)
+        /* ORDER(hold_fence:A) pairs reclaim:A, settle:A: the hold before the generation is read */
+        atomic_thread_fence(memory_order_seq_cst);
 }
 
-static void clear_bit(struct shmbus_consumer *consumer, uint64_t slab)
+void unhold_slab(struct shmbus_consumer *consumer, uint64_t slab)
 {
     struct control_entry *entry = consumer->entry;
     if (--consumer->holds.uses[slab] > 0)
@@ -104,6 +123,15 @@ static void clear_bit(struct shmbus_consumer *consumer, uint64_t slab)
     atomic_store_explicit(&entry->holding, consumer->holds.bits, memory_order_release);
 }
 
+/* Copies a payload into a row's own memory. */
+static void keep_copy(struct holds *holds, struct hold *hold, const struct shmbus_message *from)
+{
+    unsigned char *copy = holds->copies + (size_t)(hold - holds->hold) * holds->copy_bytes;
+    memcpy(copy, from->data, from->length);
+    hold->message.data = copy;
+    hold->slab = HOLD_COPIED;
+}
+
 static int retain(struct shmbus_consumer *consumer, const struct shmbus_message *message,
                   uint64_t *out_handle)
 {
@@ -115,17 +143,11 @@ static int retain(struct shmbus_consumer *consumer, const struct shmbus_message 
                                        "callback, or before the next call of next)");
     struct hold *hold = take_row(holds, out_handle);
     hold->message = consumer->lent;
-    if (consumer->lent.handle != 0) {
-        const struct layout_class *from =
-            &consumer->header->classes[handle_class(consumer->lent.handle)];
-        hold->slab = from->first_slab + handle_index(consumer->lent.handle);
-        set_bit(consumer, hold->slab);
+    if (consumer->lent.handle != 0 && consumer->options.kind != SHMBUS_OBSERVER) {
+        hold->slab = consumer_slab_of(consumer, consumer->lent.handle);
+        hold_slab(consumer, hold->slab);
     } else {
-        unsigned char *copy =
-            holds->copies + (size_t)(hold - holds->hold) * consumer->ring.inline_bytes;
-        memcpy(copy, consumer->lent.data, consumer->lent.length);
-        hold->message.data = copy;
-        hold->slab = HOLD_COPIED;
+        keep_copy(holds, hold, &consumer->lent);
     }
     return 0;
 }
@@ -171,14 +193,10 @@ static int copy(struct shmbus_consumer *consumer, uint64_t handle, uint64_t *out
     struct hold *hold = take_row(holds, out_handle);
     hold->message = from->message;
     hold->slab = from->slab;
-    if (from->slab != HOLD_COPIED) {
-        set_bit(consumer, from->slab);
-    } else {
-        unsigned char *bytes =
-            holds->copies + (size_t)(hold - holds->hold) * consumer->ring.inline_bytes;
-        memcpy(bytes, from->message.data, from->message.length);
-        hold->message.data = bytes;
-    }
+    if (from->slab != HOLD_COPIED)
+        hold_slab(consumer, from->slab);
+    else
+        keep_copy(holds, hold, &from->message);
     return 0;
 }
 
@@ -216,7 +234,7 @@ int shmbus_consumer_release(struct shmbus_consumer *consumer, uint64_t handle)
     result = find(consumer, handle, &hold);
     if (result == 0) {
         if (hold->slab != HOLD_COPIED)
-            clear_bit(consumer, hold->slab);
+            unhold_slab(consumer, hold->slab);
         hold->generation++;
         hold->next = holds->first_free;
         holds->first_free = (uint32_t)(hold - holds->hold);

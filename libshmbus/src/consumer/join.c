@@ -10,9 +10,7 @@
 
 #include <fcntl.h>
 #include <inttypes.h>
-#include <stdio.h>
 #include <string.h>
-#include <sys/prctl.h>
 #include <time.h>
 #include <unistd.h>
 
@@ -82,7 +80,7 @@ static int take_entry(struct shmbus_consumer *consumer, int *out_life, int *out_
                      segment->name, consumer->header->max_consumers);
 }
 
-static void fill_entry(struct shmbus_consumer *consumer, uint32_t kind, const char *name)
+static void fill_entry(struct shmbus_consumer *consumer)
 {
     struct control_entry *entry = consumer->entry;
     struct timespec now;
@@ -95,7 +93,7 @@ static void fill_entry(struct shmbus_consumer *consumer, uint32_t kind, const ch
     consumer->epoch = epoch == evicted || epoch == 0 ? evicted + 1 : epoch;
     atomic_store_explicit(&entry->state, ENTRY_JOINING, memory_order_relaxed);
     atomic_store_explicit(&entry->epoch, consumer->epoch, memory_order_relaxed);
-    atomic_store_explicit(&entry->kind, kind, memory_order_relaxed);
+    atomic_store_explicit(&entry->kind, consumer->options.kind, memory_order_relaxed);
     atomic_store_explicit(&entry->received, 0, memory_order_relaxed);
     atomic_store_explicit(&entry->lost, 0, memory_order_relaxed);
     atomic_store_explicit(&entry->filtered, 0, memory_order_relaxed);
@@ -103,8 +101,9 @@ static void fill_entry(struct shmbus_consumer *consumer, uint32_t kind, const ch
     atomic_store_explicit(&entry->pid, (uint32_t)getpid(), memory_order_relaxed);
     entry->uid = (uint32_t)getuid();
     entry->joined_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+    entry->grace_ns = consumer->options.grace_ns;
     memset(entry->name, 0, sizeof entry->name);
-    memcpy(entry->name, name, strlen(name));
+    memcpy(entry->name, consumer->name, strlen(consumer->name));
 }
 
 /* Raises the number of entries that producers look at. */
@@ -145,27 +144,58 @@ static int not_there(const struct shmbus_consumer *consumer, uint64_t wanted)
                      consumer->segment.name, wanted, floor_now(consumer), tail_now(consumer));
 }
 
+/* A sequence inside a long skipped range has no slot: the range's end is where it leads to. */
+static uint64_t past_gaps(const struct shmbus_consumer *consumer, uint64_t wanted, uint64_t tail)
+{
+    const struct ring *ring = &consumer->ring;
+    uint64_t at = floor_now(consumer);
+    /* Ends: at most a lap of slots stand between floor and tail. */
+    for (uint64_t i = 0; i <= ring->mask && at < wanted && at < tail; i++) {
+        struct slot_header *slot = ring_slot(ring, at);
+        uint64_t stamp = ring_poll(slot);
+        if (!ring_is_final(stamp, at))
+            return wanted;
+        uint64_t after = ring_after(ring, slot, stamp, at);
+        if (after - at > ring_gap_limit(ring->mask + 1) && after > wanted)
+            return after;
+        at = after - at > ring_gap_limit(ring->mask + 1) ? after : at + 1;
+    }
+    return wanted;
+}
+
+/* Where the options want to begin, as things stand now. */
+static int choose_begin(const struct shmbus_consumer *consumer, uint64_t *out_begin)
+{
+    const struct shmbus_consumer_options *options = &consumer->options;
+    uint64_t tail = tail_now(consumer);
+    uint64_t floor = floor_now(consumer);
+    uint64_t wanted = options->from_sequence;
+    if (options->from == SHMBUS_FROM_TAIL) {
+        *out_begin = tail;
+    } else if (options->from == SHMBUS_FROM_OLDEST) {
+        *out_begin = floor;
+    } else {
+        if (wanted > tail || (wanted < floor && !(options->flags & SHMBUS_JOIN_MOVE_UP)))
+            return not_there(consumer, wanted);
+        *out_begin = wanted < floor ? floor : past_gaps(consumer, wanted, tail);
+    }
+    return 0;
+}
+
 /* The handshake. The cursor is where the consumer asked to begin, or the floor if that is above. */
-static int begin_at(struct shmbus_consumer *consumer, const struct shmbus_consumer_options *options)
+static int begin_at(struct shmbus_consumer *consumer, uint64_t begin)
 {
     struct control_entry *entry = consumer->entry;
-    uint64_t begin = tail_now(consumer);
-    if (options->from == SHMBUS_FROM_OLDEST)
-        begin = floor_now(consumer);
-    if (options->from == SHMBUS_FROM_SEQUENCE) {
-        if (options->from_sequence > begin || options->from_sequence < floor_now(consumer))
-            return not_there(consumer, options->from_sequence);
-        begin = options->from_sequence;
-    }
+    const struct shmbus_consumer_options *options = &consumer->options;
     use_entry(consumer);
     /* ORDER(join_cursor:A) pairs gate_scan:B: cursor before active */
     atomic_store_explicit(&entry->cursor, begin, memory_order_seq_cst);
-    /* ORDER(join_active:A) pairs state:B, holder_state:B, look_entry:B: active before the floor is
-     * loaded */
+    /* ORDER(join_active:A) pairs state:B, holder_state:B, look_entry:B, health_state:B,
+     * resume_state:B: active before the floor is loaded */
     atomic_store_explicit(&entry->state, ENTRY_ACTIVE, memory_order_seq_cst);
     uint64_t floor = floor_now(consumer);
     if (floor > begin) {
-        if (options->from == SHMBUS_FROM_SEQUENCE)
+        if (options->from == SHMBUS_FROM_SEQUENCE && !(options->flags & SHMBUS_JOIN_MOVE_UP))
             return not_there(consumer, begin);
         begin = floor;
         /* ORDER(cursor_up:A) pairs gate_scan:B: nothing below the floor is asked for */
@@ -176,51 +206,100 @@ static int begin_at(struct shmbus_consumer *consumer, const struct shmbus_consum
     return 0;
 }
 
-/* The name that shmbus-stat shows: the one given, or the process's, made fit. */
-static void choose_name(const char *given, char *out_name)
+static int map_entry(struct shmbus_consumer *consumer, int life)
 {
-    char process[17] = "";
-    if (given != NULL) {
-        snprintf(out_name, SHMBUS_NAME_MAX + 1, "%s", given);
-        return;
+    struct segment *segment = &consumer->segment;
+    if (segment->control == NULL) {
+        int result = segment_map_control(segment, life, consumer->index);
+        if (result < 0)
+            return result;
     }
-    prctl(PR_GET_NAME, process);
-    for (char *at = process; *at != 0; at++) {
-        char one[2] = {*at, 0};
-        if (segment_check_name("", one) < 0)
-            *at = '_';
-    }
-    snprintf(out_name, SHMBUS_NAME_MAX + 1, "%s", process[0] != 0 ? process : "consumer");
+    consumer->entry = layout_entry(segment->control, consumer->header, consumer->index);
+    consumer->eviction = &segment_verdicts(segment)[consumer->index].evicted;
+    return 0;
 }
 
-int consumer_join(struct shmbus_consumer *consumer, const struct shmbus_consumer_options *options)
+static int join_fresh(struct shmbus_consumer *consumer)
 {
-    char name[SHMBUS_NAME_MAX + 1];
     int life = -1;
     int repair = -1;
-    choose_name(options->name, name);
+    uint64_t begin;
     process_hold();
     int result = take_entry(consumer, &life, &repair);
     if (result == 0) {
-        result = segment_map_control(&consumer->segment, life, consumer->index);
-        if (result == 0) {
-            consumer->entry =
-                layout_entry(consumer->segment.control, consumer->header, consumer->index);
-            consumer->eviction = segment_evictions(&consumer->segment) + consumer->index;
-            fill_entry(consumer, options->kind, name);
-        }
+        result = map_entry(consumer, life);
+        if (result == 0)
+            fill_entry(consumer);
         close(repair);
         close(life);
     }
     process_release();
     if (result == 0)
-        result = begin_at(consumer, options);
+        result = choose_begin(consumer, &begin);
+    if (result == 0)
+        result = begin_at(consumer, begin);
+    return result;
+}
+
+/* An observer leaves no trace: it begins where it likes, and is nobody's to heed. */
+static int join_unseen(struct shmbus_consumer *consumer)
+{
+    static const _Atomic uint64_t never;
+    uint64_t begin;
+    int result = choose_begin(consumer, &begin);
+    if (result < 0)
+        return result;
+    consumer->eviction = &never;
+    consumer->epoch = 1;
+    consumer->next = begin;
+    consumer->stored = begin;
+    return 0;
+}
+
+int consumer_join(struct shmbus_consumer *consumer)
+{
+    const struct shmbus_consumer_options *options = &consumer->options;
+    if (options->kind == SHMBUS_OBSERVER)
+        return join_unseen(consumer);
+    if (options->kind == SHMBUS_REQUIRED &&
+        !layout_may_require(consumer->header, consumer->feed, consumer->name))
+        return error_set(-EPERM,
+                         "%s: %s may not be a required consumer of it (its producer lists who may; "
+                         "join as an optional one)",
+                         consumer->segment.name, consumer->name);
+    int result = 0;
+    if (options->kind == SHMBUS_REQUIRED && options->grace_ns > 0)
+        result = consumer_resume(consumer);
+    if (result == 0)
+        result = join_fresh(consumer);
+    else if (result > 0)
+        result = 0;
     if (result < 0 && consumer->entry != NULL)
+        consumer_leave(consumer);
+    return result;
+}
+
+int consumer_join_again(struct shmbus_consumer *consumer)
+{
+    uint64_t begin;
+    if (consumer->entry == NULL)
+        return join_unseen(consumer);
+    consumer->received = 0;
+    consumer->lost = 0;
+    consumer->filtered = 0;
+    consumer->aborted = 0;
+    consumer->resumed = 0;
+    fill_entry(consumer);
+    int result = choose_begin(consumer, &begin);
+    if (result == 0)
+        result = begin_at(consumer, begin);
+    if (result < 0)
         consumer_leave(consumer);
     return result;
 }
 
 void consumer_leave(struct shmbus_consumer *consumer)
 {
-    recovery_clear_entry(consumer->entry, layout_slab_total(consumer->header));
+    if (consumer->entry != NULL)
+        recovery_clear_entry(consumer->entry, layout_slab_total(consumer->header));
 }

@@ -9,15 +9,36 @@
 #include <inttypes.h>
 #include <string.h>
 
+uint64_t layout_hash(uint64_t hash, const void *bytes, uint64_t count)
+{
+    const unsigned char *byte = bytes;
+    for (uint64_t i = 0; i < count; i++)
+        hash = (hash ^ byte[i]) * UINT64_C(0x100000001b3);
+    return hash;
+}
+
 uint64_t layout_checksum(const struct feed_header *header)
 {
     struct feed_header copy = *header;
     copy.checksum = 0;
-    const unsigned char *bytes = (const unsigned char *)&copy;
-    uint64_t hash = UINT64_C(0xcbf29ce484222325);
-    for (size_t i = 0; i < sizeof copy; i++)
-        hash = (hash ^ bytes[i]) * UINT64_C(0x100000001b3);
-    return hash;
+    return layout_hash(LAYOUT_HASH_START, &copy, sizeof copy);
+}
+
+int layout_check_name(const char *what, const char *name)
+{
+    static const char allowed[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    if (name == NULL)
+        return error_set(-EINVAL, "%s: no name", what);
+    size_t length = strnlen(name, SHMBUS_NAME_MAX + 1);
+    if (length == 0 || length > SHMBUS_NAME_MAX)
+        return error_set(-EINVAL, "%s name: %s than 1 to %d characters", what,
+                         length == 0 ? "less" : "more", SHMBUS_NAME_MAX);
+    if (name[0] == '.' || strspn(name, allowed) != length)
+        return error_set(-EINVAL,
+                         "%s name \"%s\": only A-Z a-z 0-9 . _ - are allowed, and no leading dot",
+                         what, name);
+    return 0;
 }
 
 static int is_power_of_two(uint64_t value)
@@ -113,8 +134,21 @@ static const char *bad_field(const struct feed_header *header)
                       (uint64_t)header->max_producers * sizeof(struct producer_entry),
                       LAYOUT_APART))
         return "producers";
-    if (!check_region(header, header->evictions, (uint64_t)header->max_consumers * 8, 8))
-        return "evictions";
+    if (!check_region(header, header->verdicts,
+                      (uint64_t)header->max_consumers * sizeof(struct layout_verdict), 8))
+        return "verdicts";
+    if (header->type_count > SHMBUS_TYPES_MAX ||
+        !check_region(header, header->types, header->type_count * sizeof(struct layout_type), 8))
+        return "types";
+    if (header->name_count > SHMBUS_REQUIRED_MAX ||
+        !check_region(header, header->names, header->name_count * sizeof(struct layout_name), 8))
+        return "names";
+    if (header->required_rule > SHMBUS_REQUIRED_NAMED)
+        return "required_rule";
+    if (header->history >= header->capacity)
+        return "history";
+    if (header->stall_ns <= 0)
+        return "stall_ns";
     if (!check_region(header, header->generations, slabs * 4, 4))
         return "generations";
     if (!check_region(header, header->ring, header->capacity * header->slot_bytes, LAYOUT_PAGE))
@@ -156,6 +190,25 @@ int layout_check(const struct feed_header *header, uint64_t mapped_bytes, const 
     return 0;
 }
 
+int layout_check_tables(const struct feed_header *header, const unsigned char *feed)
+{
+    const struct layout_type *types =
+        (const struct layout_type *)(const void *)(feed + header->types.offset);
+    const struct layout_name *names =
+        (const struct layout_name *)(const void *)(feed + header->names.offset);
+    int whole = layout_tables_checksum(header, feed) == header->tables_checksum;
+    for (uint32_t i = 0; whole && i < header->type_count; i++)
+        whole = memchr(types[i].name, 0, sizeof types[i].name) != NULL &&
+                memchr(types[i].fields, 0, sizeof types[i].fields) != NULL;
+    for (uint32_t i = 0; whole && i < header->name_count; i++)
+        whole = memchr(names[i].name, 0, sizeof names[i].name) != NULL;
+    return whole ? 0
+                 : error_set(-EBADMSG,
+                             "%s: its registered types or names are damaged (remove the bus and "
+                             "create it anew)",
+                             header->name);
+}
+
 int layout_check_control(const struct control_header *control, const struct feed_header *header,
                          uint64_t mapped_bytes)
 {
@@ -191,6 +244,11 @@ int layout_same_geometry(const struct feed_header *have, const struct feed_heade
     DIFFERENT(class_count);
     DIFFERENT(flags);
     DIFFERENT(features_required);
+    DIFFERENT(history);
+    DIFFERENT(stall_ns);
+    DIFFERENT(required_rule);
+    DIFFERENT(type_count);
+    DIFFERENT(name_count);
     for (uint32_t i = 0; i < have->class_count; i++) {
         DIFFERENT(classes[i].slab_bytes);
         DIFFERENT(classes[i].slab_count);

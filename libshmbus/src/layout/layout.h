@@ -29,6 +29,7 @@
 #define LAYOUT_ID_BYTES      16u  /* of a segment's and a boot's random id */
 #define LAYOUT_PRODUCERS_MAX 64u
 #define LAYOUT_SLAB_ALIGN    64u
+#define LAYOUT_FIELDS_BYTES  944u /* of a type's list of fields */
 
 /* Features that a reader must understand, and those that it may ignore. */
 #define LAYOUT_REQUIRES_TIMESTAMPS                                                                 \
@@ -82,13 +83,42 @@ struct feed_header {
     uint64_t entries_offset; /* of the first consumer's entry, from control's start */
     struct layout_region state;
     struct layout_region producers;
-    struct layout_region evictions;
+    struct layout_region verdicts;
     struct layout_region types;
+    struct layout_region names;
     struct layout_region generations;
     struct layout_region ring;
     struct layout_region slabs;
     struct layout_class classes[SHMBUS_CLASSES_MAX];
     char name[SHMBUS_NAME_MAX + 8];
+    uint64_t history;       /* messages kept below the tail for those that join late */
+    int64_t stall_ns;       /* without progress for so long a required consumer is stalled */
+    uint32_t required_rule; /* enum shmbus_required_rule */
+    uint32_t type_count;
+    uint32_t name_count;
+    uint32_t unused;
+    uint64_t tables_checksum; /* of types and names */
+};
+
+/* A registered type, in feed. Written once by the creator. */
+struct layout_type {
+    uint16_t type;
+    uint16_t unused;
+    uint32_t bytes; /* of a message of this type; 0: any */
+    char name[SHMBUS_NAME_MAX + 8];
+    char fields[LAYOUT_FIELDS_BYTES]; /* "price:<i8,qty:<i8", ended by zeros */
+};
+
+/* Who may be required, in feed. Written once by the creator. */
+struct layout_name {
+    char name[SHMBUS_NAME_MAX + 8];
+};
+
+/* What the producer says of one consumer's entry, in feed. */
+struct layout_verdict {
+    /* writer: the producer */
+    _Atomic uint64_t evicted;       /* the epoch that is not heeded any more */
+    _Atomic uint64_t stalled_epoch; /* the epoch that is stalled */
 };
 
 /* What stands in place of feed in the bus's folder when feed itself is on hugetlbfs. */
@@ -102,8 +132,9 @@ struct feed_locator {
 };
 
 /* States of the bus. */
-#define BUS_OPEN   1u /* being published, or its producer died */
-#define BUS_CLOSED 2u /* the stream has ended at tail */
+#define BUS_OPEN     1u /* being published, or its producer died */
+#define BUS_CLOSED   2u /* the stream has ended at tail */
+#define BUS_REPLACED 3u /* gone from its name; another bus may have it */
 
 /* The bus's own words, in feed. */
 struct feed_state {
@@ -135,6 +166,9 @@ struct producer_entry {
     _Atomic uint64_t published; /* brought up to date together with the tail */
     _Atomic uint64_t blocked;
     _Atomic uint64_t exhausted;
+    _Atomic uint64_t evicted;         /* consumers */
+    _Atomic uint64_t history_yielded; /* times that less history was kept than asked for */
+    _Atomic uint64_t skipped;         /* sequences left out on purpose */
     /* writer: this producer; read by those that join */
     alignas(LAYOUT_APART) _Atomic uint64_t floor;
     /* writer: this producer */
@@ -170,6 +204,7 @@ struct control_shared {
 #define ENTRY_FREE    0u
 #define ENTRY_JOINING 1u
 #define ENTRY_ACTIVE  2u
+#define ENTRY_GRACE   3u /* its consumer died, and its place is kept for a while */
 
 /* One consumer's words, in control, on pages of its own; its hold bitmap follows them. */
 struct control_entry {
@@ -187,7 +222,10 @@ struct control_entry {
     alignas(LAYOUT_APART) _Atomic uint32_t pid;
     uint32_t uid;
     int64_t joined_ns;
+    int64_t grace_ns; /* how long its place is kept if it dies; 0: not at all */
     char name[SHMBUS_NAME_MAX + 8];
+    /* writer: who repairs it */
+    _Atomic int64_t grace_until_ns; /* CLOCK_MONOTONIC */
     /* writer: this consumer; one bit for each slab of all classes, in their order */
     alignas(LAYOUT_APART) _Atomic uint64_t holds[];
 };
@@ -215,11 +253,48 @@ int layout_plan(const struct shmbus_bus_options *options, const char *name, uint
 /* Copies options over defaults, honouring their struct_bytes. Returns 0, -EINVAL or -E2BIG. */
 int layout_take_options(const void *options, size_t known_bytes, const char *what, void *out_copy);
 
+/* Checks and fills in the registered types and the names that may be required. */
+int layout_plan_tables(const struct shmbus_bus_options *options, struct feed_header *header);
+
+/* Writes them into a mapped feed. */
+void layout_write_tables(const struct shmbus_bus_options *options, const struct feed_header *header,
+                         unsigned char *feed);
+
+/* The checksum of the tables of a mapped feed whose header was checked. */
+uint64_t layout_tables_checksum(const struct feed_header *header, const unsigned char *feed);
+
+/* Says whether a mapped feed's tables are those that options ask for; if not, names the first
+ * difference. Returns 0 or -EEXIST. */
+int layout_same_tables(const struct feed_header *header, const unsigned char *feed,
+                       const struct shmbus_bus_options *options);
+
+/* May a consumer of this name be required? */
+int layout_may_require(const struct feed_header *header, const unsigned char *feed,
+                       const char *name);
+
+/* The registered type of this number, or NULL. */
+const struct layout_type *layout_find_type(const struct feed_header *header,
+                                           const unsigned char *feed, uint16_t type);
+
+/* Is this type registered with this layout? Returns 0, or -EPROTOTYPE naming both. */
+int layout_check_expected(const struct feed_header *header, const unsigned char *feed,
+                          const struct shmbus_type *expected);
+
+/* Checks the characters of a bus's, consumer's or type's name. */
+int layout_check_name(const char *what, const char *name);
+
+/* FNV-1a, 64 bits: goes on from a hash. */
+#define LAYOUT_HASH_START UINT64_C(0xcbf29ce484222325)
+uint64_t layout_hash(uint64_t hash, const void *bytes, uint64_t count);
+
 /* The checksum of a header (FNV-1a, 64 bits). */
 uint64_t layout_checksum(const struct feed_header *header);
 
 /* Checks an untrusted header against the length that is mapped. The header is a private copy. */
 int layout_check(const struct feed_header *header, uint64_t mapped_bytes, const char *name);
+
+/* Checks the tables of a mapped feed whose header was checked. */
+int layout_check_tables(const struct feed_header *header, const unsigned char *feed);
 
 /* Checks an untrusted control header against feed's. */
 int layout_check_control(const struct control_header *control, const struct feed_header *header,

@@ -35,13 +35,29 @@
     F(feed_header, entries_offset, 160, 8)                                                         \
     F(feed_header, state, 168, 16)                                                                 \
     F(feed_header, producers, 184, 16)                                                             \
-    F(feed_header, evictions, 200, 16)                                                             \
+    F(feed_header, verdicts, 200, 16)                                                              \
     F(feed_header, types, 216, 16)                                                                 \
-    F(feed_header, generations, 232, 16)                                                           \
-    F(feed_header, ring, 248, 16)                                                                  \
-    F(feed_header, slabs, 264, 16)                                                                 \
-    F(feed_header, classes, 280, 256)                                                              \
-    F(feed_header, name, 536, 72)                                                                  \
+    F(feed_header, names, 232, 16)                                                                 \
+    F(feed_header, generations, 248, 16)                                                           \
+    F(feed_header, ring, 264, 16)                                                                  \
+    F(feed_header, slabs, 280, 16)                                                                 \
+    F(feed_header, classes, 296, 256)                                                              \
+    F(feed_header, name, 552, 72)                                                                  \
+    F(feed_header, history, 624, 8)                                                                \
+    F(feed_header, stall_ns, 632, 8)                                                               \
+    F(feed_header, required_rule, 640, 4)                                                          \
+    F(feed_header, type_count, 644, 4)                                                             \
+    F(feed_header, name_count, 648, 4)                                                             \
+    F(feed_header, unused, 652, 4)                                                                 \
+    F(feed_header, tables_checksum, 656, 8)                                                        \
+    F(layout_type, type, 0, 2)                                                                     \
+    F(layout_type, unused, 2, 2)                                                                   \
+    F(layout_type, bytes, 4, 4)                                                                    \
+    F(layout_type, name, 8, 72)                                                                    \
+    F(layout_type, fields, 80, 944)                                                                \
+    F(layout_name, name, 0, 72)                                                                    \
+    F(layout_verdict, evicted, 0, 8)                                                               \
+    F(layout_verdict, stalled_epoch, 8, 8)                                                         \
     F(feed_locator, magic, 0, 8)                                                                   \
     F(feed_locator, byte_order, 8, 4)                                                              \
     F(feed_locator, layout_major, 12, 2)                                                           \
@@ -61,6 +77,9 @@
     F(producer_entry, published, 16, 8)                                                            \
     F(producer_entry, blocked, 24, 8)                                                              \
     F(producer_entry, exhausted, 32, 8)                                                            \
+    F(producer_entry, evicted, 40, 8)                                                              \
+    F(producer_entry, history_yielded, 48, 8)                                                      \
+    F(producer_entry, skipped, 56, 8)                                                              \
     F(producer_entry, floor, 128, 8)                                                               \
     F(producer_entry, classes, 256, 256)                                                           \
     F(producer_class, acquired, 0, 8)                                                              \
@@ -93,7 +112,9 @@
     F(control_entry, pid, 128, 4)                                                                  \
     F(control_entry, uid, 132, 4)                                                                  \
     F(control_entry, joined_ns, 136, 8)                                                            \
-    F(control_entry, name, 144, 72)
+    F(control_entry, grace_ns, 144, 8)                                                             \
+    F(control_entry, name, 152, 72)                                                                \
+    F(control_entry, grace_until_ns, 224, 8)
 
 #define LAYOUT_ASSERT_FIELD(type, field, at, bytes)                                                \
     _Static_assert(offsetof(struct type, field) == (at), #type "." #field " moved");               \
@@ -101,7 +122,7 @@
 
 LAYOUT_FIELDS(LAYOUT_ASSERT_FIELD)
 
-_Static_assert(sizeof(struct feed_header) == 608, "feed_header resized");
+_Static_assert(sizeof(struct feed_header) == 664, "feed_header resized");
 _Static_assert(sizeof(struct feed_locator) == 512, "feed_locator resized");
 _Static_assert(sizeof(struct feed_state) == 384, "feed_state resized");
 _Static_assert(sizeof(struct producer_entry) == 512, "producer_entry resized");

@@ -15,6 +15,7 @@ static const struct shmbus_pool_class default_classes[] = {
 #define DEFAULT_SLOT_BYTES    64
 #define DEFAULT_MAX_CONSUMERS 64
 #define DEFAULT_CLASS_COUNT   3
+#define DEFAULT_STALL_NS      INT64_C(1000000000)
 
 static int is_power_of_two(uint64_t value)
 {
@@ -67,6 +68,13 @@ static int plan_ring(const struct shmbus_bus_options *options, struct feed_heade
         return error_set(-EINVAL, "first_sequence: %" PRIu64 " is more than %" PRIu64,
                          options->first_sequence, SHMBUS_FIRST_SEQUENCE_MAX);
     header->first_sequence = options->first_sequence;
+    if (options->history >= header->capacity)
+        return error_set(-EINVAL, "history: %" PRIu64 " is not less than the capacity, %" PRIu64,
+                         options->history, header->capacity);
+    if (options->stall_ns < 0)
+        return error_set(-EINVAL, "stall_ns: %" PRId64 " is less than 0", options->stall_ns);
+    header->history = options->history;
+    header->stall_ns = options->stall_ns ? options->stall_ns : DEFAULT_STALL_NS;
     return 0;
 }
 
@@ -136,9 +144,10 @@ static void plan_regions(struct feed_header *header, uint64_t page_bytes)
     header->state = place(&end, sizeof(struct feed_state), LAYOUT_PAGE);
     header->producers =
         place(&end, (uint64_t)header->max_producers * sizeof(struct producer_entry), LAYOUT_APART);
-    header->evictions =
-        place(&end, (uint64_t)header->max_consumers * sizeof(uint64_t), LAYOUT_APART);
-    header->types = place(&end, 0, LAYOUT_APART);
+    header->verdicts =
+        place(&end, (uint64_t)header->max_consumers * sizeof(struct layout_verdict), LAYOUT_APART);
+    header->types = place(&end, header->type_count * sizeof(struct layout_type), LAYOUT_APART);
+    header->names = place(&end, header->name_count * sizeof(struct layout_name), LAYOUT_APART);
     header->generations = place(&end, layout_slab_total(header) * sizeof(uint32_t), LAYOUT_APART);
     header->ring = place(&end, header->capacity * header->slot_bytes, LAYOUT_PAGE);
     header->slabs = place(&end, 0, LAYOUT_PAGE);
@@ -162,7 +171,8 @@ int layout_plan(const struct shmbus_bus_options *options, const char *name, uint
                 struct feed_header *out_header)
 {
     const uint32_t known = SHMBUS_BUS_TIMESTAMPS | SHMBUS_BUS_NO_POOL | SHMBUS_BUS_SCRUB |
-                           SHMBUS_MAP_PREFAULT | SHMBUS_MAP_LOCK;
+                           SHMBUS_BUS_EVICT | SHMBUS_BUS_REPLACE | SHMBUS_MAP_PREFAULT |
+                           SHMBUS_MAP_LOCK;
     struct feed_header header = {
         .magic = LAYOUT_FEED_MAGIC,
         .byte_order = LAYOUT_BYTE_ORDER,
@@ -186,9 +196,12 @@ int layout_plan(const struct shmbus_bus_options *options, const char *name, uint
     int result = plan_ring(options, &header);
     if (result == 0)
         result = plan_pool(options, &header);
+    if (result == 0)
+        result = layout_plan_tables(options, &header);
     if (result < 0)
         return result;
-    header.flags = options->flags & (SHMBUS_BUS_TIMESTAMPS | SHMBUS_BUS_NO_POOL | SHMBUS_BUS_SCRUB);
+    header.flags = options->flags & (SHMBUS_BUS_TIMESTAMPS | SHMBUS_BUS_NO_POOL | SHMBUS_BUS_SCRUB |
+                                     SHMBUS_BUS_EVICT);
     if (options->flags & SHMBUS_BUS_TIMESTAMPS)
         header.features_required |= LAYOUT_REQUIRES_TIMESTAMPS;
     if (options->flags & SHMBUS_BUS_SCRUB)

@@ -17,6 +17,7 @@
 #define STAMP_WRITING   0x40u /* + the producer's number: it is being written */
 #define STAMP_PUBLISHED 0x80u
 #define STAMP_ABORTED   0x81u
+#define STAMP_SKIPPED   0x82u /* the stream goes on at the sequence that is in the payload */
 
 static inline uint64_t stamp_make(uint64_t sequence, uint32_t state)
 {
@@ -32,6 +33,13 @@ static inline uint32_t stamp_state(uint64_t stamp)
 static inline int stamp_is_of(uint64_t stamp, uint64_t sequence)
 {
     return stamp >> 8 == ((sequence + 1) << 8) >> 8;
+}
+
+/* Is this the stamp of a later sequence than that one, whatever its state? */
+static inline int stamp_is_later(uint64_t stamp, uint64_t sequence)
+{
+    uint64_t ahead = ((stamp >> 8) - (sequence + 1)) << 8;
+    return stamp != 0 && ahead != 0 && ahead >> 63 == 0;
 }
 
 static inline uint64_t meta_make(uint32_t length, uint16_t type, uint16_t flags)

@@ -105,8 +105,8 @@ int pool_begin(struct pool *pool, void *feed, void *control, const struct feed_h
     pool->entry_bytes = header->entry_bytes;
     pool->entries_used =
         &((struct control_shared *)(void *)((unsigned char *)control + LAYOUT_PAGE))->entries_used;
-    pool->evictions =
-        (_Atomic uint64_t *)(void *)((unsigned char *)feed + header->evictions.offset);
+    pool->verdicts =
+        (struct layout_verdict *)(void *)((unsigned char *)feed + header->verdicts.offset);
     pool->max_consumers = header->max_consumers;
     pool->holders = calloc(header->max_consumers, sizeof *pool->holders);
     if (pool->holders == NULL)
@@ -221,7 +221,8 @@ static uint32_t find_holders(struct pool *pool)
         used = pool->max_consumers;
     for (uint32_t i = 0; i < used; i++) {
         struct control_entry *entry = holder_entry(pool, i);
-        /* ORDER(holder_state:B) pairs join_active:A, leave:A: generations before states */
+        /* ORDER(holder_state:B) pairs join_active:A, leave:A, grace:A, resume:A: generations before
+         * states */
         if (atomic_load_explicit(&entry->state, memory_order_seq_cst) != ENTRY_ACTIVE)
             continue;
         /* ORDER(holding:B) pairs hold_set:A, hold_clear:A: reads of a slab before its reuse */
@@ -230,7 +231,7 @@ static uint32_t find_holders(struct pool *pool)
         /* relaxed: stored before state, which was acquired */
         uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed);
         /* relaxed: the producer's own word */
-        if (atomic_load_explicit(&pool->evictions[i], memory_order_relaxed) != epoch)
+        if (atomic_load_explicit(&pool->verdicts[i].evicted, memory_order_relaxed) != epoch)
             pool->holders[count++] = i;
     }
     return count;
@@ -293,7 +294,8 @@ static uint32_t take_retired(struct pool_class *in, uint64_t floor, uint32_t *ba
         /* relaxed: the fence below orders all of them before the holds are read */
         atomic_store_explicit(&in->generations[batch[i]], generation, memory_order_relaxed);
     }
-    /* ORDER(reclaim:A) pairs hold_set:A, bit_set:A: generations before holds */
+    /* ORDER(reclaim:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B: generations before holds
+     */
     atomic_thread_fence(memory_order_seq_cst);
     return count;
 }
@@ -371,7 +373,8 @@ static void settle_class(struct pool *pool, struct pool_class *in)
         atomic_store_explicit(&in->generations[i], pool_generation(in, i) + 1,
                               memory_order_relaxed);
     }
-    /* ORDER(settle:A) pairs hold_set:A, bit_set:A: generations before holds */
+    /* ORDER(settle:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B: generations before holds
+     */
     atomic_thread_fence(memory_order_seq_cst);
     uint32_t holders = find_holders(pool);
     for (uint32_t i = in->slab_count; i > 0; i--) {

@@ -71,7 +71,7 @@ struct pool {
     unsigned char *entries;
     uint64_t entry_bytes;
     _Atomic uint32_t *entries_used;
-    _Atomic uint64_t *evictions;
+    const struct layout_verdict *verdicts;
     uint32_t max_consumers;
     uint32_t *holders; /* room for max_consumers indices */
 };

@@ -38,6 +38,10 @@ static void set_fast_path(struct shmbus_producer *producer, struct recovery_stre
     producer->tail_mask = ring_tail_every(capacity) - 1;
     producer->ahead = capacity / 4 < PREFETCH_AHEAD ? capacity / 4 : PREFETCH_AHEAD;
     producer->claim = CLAIM_NONE;
+    producer->gap_from = stream.gap_from;
+    producer->gap_to = stream.gap_to;
+    if (producer->gap_to > stream.floor)
+        producer->limit = 0;
 }
 
 static int set_gate(struct shmbus_producer *producer)
@@ -45,14 +49,17 @@ static int set_gate(struct shmbus_producer *producer)
     struct segment *segment = &producer->segment;
     producer->gate = (struct gate){
         .floor_word = &producer->entry->floor,
-        .evictions = segment_evictions(segment),
+        .verdicts = segment_verdicts(segment),
+        .header = &segment->header,
+        .feed = segment->feed,
         .entries_used = &segment_shared(segment)->entries_used,
         .entries = (unsigned char *)layout_entry(segment->control, &segment->header, 0),
         .entry_bytes = segment->header.entry_bytes,
         .max_consumers = segment->header.max_consumers,
         .seen = calloc(segment->header.max_consumers, sizeof *producer->gate.seen),
     };
-    return producer->gate.seen == NULL ? -ENOMEM : 0;
+    producer->health = calloc(segment->header.max_consumers, sizeof *producer->health);
+    return producer->gate.seen == NULL || producer->health == NULL ? -ENOMEM : 0;
 }
 
 /* Makes the entry say who publishes. */
@@ -64,6 +71,9 @@ static void announce(struct shmbus_producer *producer)
     producer->published = atomic_load_explicit(&entry->published, memory_order_relaxed);
     producer->blocked = atomic_load_explicit(&entry->blocked, memory_order_relaxed);
     producer->exhausted = atomic_load_explicit(&entry->exhausted, memory_order_relaxed);
+    producer->evicted = atomic_load_explicit(&entry->evicted, memory_order_relaxed);
+    producer->skipped = atomic_load_explicit(&entry->skipped, memory_order_relaxed);
+    producer->history_yielded = atomic_load_explicit(&entry->history_yielded, memory_order_relaxed);
     uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed) + 1;
     atomic_store_explicit(&entry->epoch, epoch, memory_order_relaxed);
     atomic_store_explicit(&entry->pid, (uint32_t)getpid(), memory_order_relaxed);
@@ -93,7 +103,7 @@ static int begin(struct shmbus_producer *producer)
         return result;
     set_fast_path(producer, stream);
     announce(producer);
-    recovery_reap(segment, &producer->gate);
+    recovery_reap(segment, producer->gate.known);
     process_hold();
     producer->object.orphan = orphan;
     process_add(&producer->object);
@@ -106,14 +116,15 @@ static void discard(struct shmbus_producer *producer)
     segment_close(&producer->segment);
     pool_end(&producer->pool);
     free(producer->gate.seen);
+    free(producer->health);
     free(producer);
 }
 
 static int make(const char *name, const struct shmbus_producer_options *options,
                 struct shmbus_producer **out_producer)
 {
-    struct shmbus_producer_options taken;
-    int result = segment_check_name("bus", name);
+    struct shmbus_producer_options taken = {0};
+    int result = layout_check_name("bus", name);
     if (result == 0)
         result = layout_take_options(options, sizeof taken, "producer options", &taken);
     if (result < 0)
@@ -128,6 +139,7 @@ static int make(const char *name, const struct shmbus_producer_options *options,
     producer->full_timeout_ns = taken.full_timeout_ns;
     producer->on_exhausted = taken.on_exhausted;
     producer->context = taken.context;
+    producer->on_health = taken.on_health;
     *out_producer = producer;
     return 0;
 }
@@ -145,6 +157,25 @@ static int finish(struct shmbus_producer *producer, int result,
     return 0;
 }
 
+/* The bus that is there is taken over if its geometry is the one wanted, or else replaced if that
+ * is asked: those that are attached read on, and then find that it is gone. Returns 0, -ENOENT when
+ * it is to be created anew, or -EEXIST. */
+static int use_or_replace(struct segment *segment, const struct shmbus_bus_options *options,
+                          const struct feed_header *wanted)
+{
+    int result = layout_same_geometry(&segment->header, wanted);
+    if (result == 0)
+        result = layout_same_tables(&segment->header, segment->feed, options);
+    if (result != -EEXIST || !(options->flags & SHMBUS_BUS_REPLACE))
+        return result;
+    result = segment_withdraw(segment, options->folder);
+    if (result < 0)
+        return result;
+    /* ORDER(replaced:A) pairs bus_state:B, rejoin_state:B: gone from its name before it says so */
+    atomic_store_explicit(&segment_state(segment)->bus_state, BUS_REPLACED, memory_order_release);
+    return -ENOENT;
+}
+
 /* Takes over what is there, or creates it, until one of the two is possible: between them another
  * process may create or remove the bus. */
 static int create_or_open(struct shmbus_producer *producer,
@@ -158,7 +189,7 @@ static int create_or_open(struct shmbus_producer *producer,
     for (int i = 0; result == 0 && i < CREATE_OR_OPEN_TRIES; i++) {
         result = segment_open(segment, options->folder, SEGMENT_PUBLISH);
         if (result == 0)
-            result = layout_same_geometry(&segment->header, &wanted);
+            result = use_or_replace(segment, options, &wanted);
         if (result == 0)
             return segment_settle_mapping(segment, options->flags);
         segment_close(segment);
@@ -181,8 +212,8 @@ int shmbus_producer_create(const char *name, const struct shmbus_bus_options *bu
                            const struct shmbus_producer_options *options,
                            struct shmbus_producer **out_producer)
 {
-    struct shmbus_bus_options taken;
-    struct shmbus_producer *producer;
+    struct shmbus_bus_options taken = {0};
+    struct shmbus_producer *producer = NULL;
     int saved = errno;
     int result = layout_take_options(bus, sizeof taken, "bus options", &taken);
     if (result == 0)
@@ -190,7 +221,7 @@ int shmbus_producer_create(const char *name, const struct shmbus_bus_options *bu
     if (result < 0)
         return result;
     result = create_or_open(producer, &taken);
-    int created = producer->created;
+    uint32_t created = producer->created;
     result = finish(producer, result, out_producer);
     if (result < 0 && created)
         segment_unlink(name, taken.folder);
@@ -202,7 +233,7 @@ int shmbus_producer_open(const char *name, const char *folder,
                          const struct shmbus_producer_options *options, int64_t wait_ns,
                          struct shmbus_producer **out_producer)
 {
-    struct shmbus_producer *producer;
+    struct shmbus_producer *producer = NULL;
     if (wait_ns < SHMBUS_FOREVER)
         return error_set(-EINVAL, "wait_ns: %" PRId64 " is less than SHMBUS_FOREVER", wait_ns);
     int result = make(name, options, &producer);
@@ -261,7 +292,7 @@ int shmbus_producer_placement(struct shmbus_producer *producer,
 int shmbus_unlink(const char *name, const char *folder)
 {
     int saved = errno;
-    int result = segment_check_name("bus", name);
+    int result = layout_check_name("bus", name);
     if (result == 0)
         result = segment_unlink(name, folder);
     errno = saved;

@@ -20,6 +20,14 @@
 #define CLAIM_INLINE 1u
 #define CLAIM_POOLED 2u
 
+/* What a producer knows of one consumer's progress. */
+struct health {
+    uint64_t epoch;
+    uint64_t cursor;
+    int64_t since_ns; /* when it was first seen there with something to read; 0: it has nothing */
+    uint32_t state;   /* enum shmbus_health_state */
+};
+
 struct shmbus_producer {
     struct ring ring;
     uint64_t next;      /* sequence of the next message */
@@ -40,13 +48,21 @@ struct shmbus_producer {
     struct pool pool;
     uint64_t published; /* by this entry's producers before this one */
     uint64_t begun_at;  /* next, when this one began */
+    uint64_t gap_from;  /* the last long skipped range: no floor may stand inside it */
+    uint64_t gap_to;
+    uint64_t needed; /* the floor that was needed when the producer was blocked last */
+    uint64_t skipped;
+    uint64_t evicted;
+    uint64_t history_yielded;
     uint64_t blocked;
     uint64_t exhausted;
     int64_t full_timeout_ns;
     void (*on_exhausted)(void *context, uint32_t class_index, uint64_t exhausted);
     void *context;
-    uint32_t orphaned; /* by fork */
-    uint32_t created;  /* the bus was not there before */
+    void (*on_health)(void *context, const struct shmbus_health *health);
+    struct health *health; /* max_consumers of them */
+    uint32_t orphaned;     /* by fork */
+    uint32_t created;      /* the bus was not there before */
 };
 
 /* Brings the tail hint and the count up to date. */
@@ -60,6 +76,12 @@ void producer_more_room(struct shmbus_producer *producer, uint64_t count);
 
 /* Sees to it that a class has count slabs on its free list. Returns 0 or -ENOBUFS. */
 int producer_need_slabs(struct shmbus_producer *producer, uint32_t class_index, uint32_t count);
+
+/* Looks at every required consumer's progress; evicts those that are stalled when blocked says that
+ * the producer waits for them and the bus's policy is to evict. Tells on_health of changes. Returns
+ * how many there are. */
+int producer_look_at_health(struct shmbus_producer *producer, int blocked,
+                            struct shmbus_health *out_health, uint32_t room);
 
 /* Refuses a call because a claim is open, or the object is another process's. */
 int producer_refuse(const struct shmbus_producer *producer);

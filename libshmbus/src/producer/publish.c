@@ -314,6 +314,64 @@ int shmbus_producer_publish_batch(struct shmbus_producer *producer,
     return done > 0 ? (int)done : result;
 }
 
+/* One slot that leads past a skipped range. */
+static int publish_gap(struct shmbus_producer *producer, uint64_t target, uint64_t next)
+{
+    int result = ready(producer);
+    if (result < 0)
+        return result;
+    struct slot_header *slot = ring_slot(&producer->ring, producer->next);
+    ring_mark(slot, producer->next, STAMP_WRITING);
+    *ring_handle(&producer->ring, slot) = target;
+    ring_publish_as(slot, producer->next, 0, STAMP_SKIPPED);
+    producer->next = next;
+    return 0;
+}
+
+/* A short range gets a slot for each sequence, so that a floor may stand on any of them. A long one
+ * gets one, and nothing follows it until the floor is at its end. */
+static int skip(struct shmbus_producer *producer, uint64_t count)
+{
+    uint64_t target = producer->next + count;
+    int result = 0;
+    if (count > SHMBUS_FIRST_SEQUENCE_MAX || target > UINT64_MAX / 4 * 3)
+        return error_set(-EINVAL, "count: %" PRIu64 " is beyond the last sequence", count);
+    if (count > ring_gap_limit(producer->ring.mask + 1)) {
+        uint64_t from = producer->next + 1;
+        result = publish_gap(producer, target, target);
+        if (result == 0) {
+            producer->gap_from = from;
+            producer->gap_to = target;
+            producer->limit = 0;
+        }
+    } else {
+        while (result == 0 && producer->next < target)
+            result = publish_gap(producer, target, producer->next + 1);
+    }
+    producer_store_tail(producer);
+    return result;
+}
+
+int shmbus_producer_skip(struct shmbus_producer *producer, uint64_t count)
+{
+    int result = guard_enter(&producer->guard);
+    if (result < 0)
+        return result;
+    uint64_t before = producer->next;
+    if (producer->orphaned || producer->claim != CLAIM_NONE)
+        result = producer_refuse(producer);
+    else
+        result = skip(producer, count);
+    uint64_t done = producer->next - before;
+    if (done > 0) {
+        producer->skipped += done;
+        /* relaxed: a count for whoever looks on */
+        atomic_store_explicit(&producer->entry->skipped, producer->skipped, memory_order_relaxed);
+    }
+    guard_leave(&producer->guard);
+    return result;
+}
+
 uint64_t shmbus_producer_next_sequence(const struct shmbus_producer *producer)
 {
     return producer->next;

@@ -14,7 +14,8 @@ void producer_store_tail(struct shmbus_producer *producer)
     producer->begun_at = producer->next;
     /* relaxed: a count for whoever looks on */
     atomic_store_explicit(&producer->entry->published, producer->published, memory_order_relaxed);
-    /* ORDER(tail:A) pairs join_tail:B, look_tail:B: the stamps below the hint are there */
+    /* ORDER(tail:A) pairs join_tail:B, look_tail:B, slack_tail:B: the stamps below the hint are
+     * there */
     atomic_store_explicit(producer->tail_word, producer->next, memory_order_release);
 }
 
@@ -26,28 +27,53 @@ int producer_refuse(const struct shmbus_producer *producer)
     return error_constant(-EBUSY, "a claim is open (commit or abort it first)");
 }
 
-/* Raises the floor for what blocks, needed, and about a quarter ring more. */
+/* Raises the floor for what blocks, needed, and about a quarter ring more. History is kept below
+ * the tail unless what blocks needs it; no floor stands inside a long skipped range. */
 static void raise_floor(struct shmbus_producer *producer, uint64_t needed)
 {
     uint64_t capacity = producer->ring.mask + 1;
+    uint64_t history = producer->segment.header.history;
     uint64_t wanted = needed + capacity / 4;
+    uint64_t kept = producer->next > history ? producer->next - history : 0;
+    if (wanted > kept)
+        wanted = kept > needed ? kept : needed;
+    if (wanted >= producer->gap_from && wanted < producer->gap_to)
+        wanted = producer->gap_to;
     if (wanted > producer->next)
         wanted = producer->next;
-    producer->limit = gate_raise(&producer->gate, wanted, producer->next) + capacity;
+    producer->needed = needed;
+    uint64_t floor = gate_raise(&producer->gate, wanted, producer->next);
+    producer->limit = floor < producer->gap_to ? 0 : floor + capacity;
+    if (history > 0 && floor > kept && floor >= needed) {
+        producer->history_yielded++;
+        /* relaxed: a count for whoever looks on */
+        atomic_store_explicit(&producer->entry->history_yielded, producer->history_yielded,
+                              memory_order_relaxed);
+    }
 }
 
 static int has_room(struct shmbus_producer *producer)
 {
-    if (producer->next >= producer->limit)
-        raise_floor(producer, producer->next - producer->ring.mask);
+    if (producer->next >= producer->limit) {
+        uint64_t needed =
+            producer->next > producer->ring.mask ? producer->next - producer->ring.mask : 0;
+        raise_floor(producer, needed > producer->gap_to ? needed : producer->gap_to);
+    }
     return producer->next < producer->limit;
+}
+
+/* Finds out who died or is stalled, and repairs or evicts. */
+static void look_around(struct shmbus_producer *producer, int blocked)
+{
+    producer_look_at_health(producer, blocked, NULL, 0);
+    recovery_reap(&producer->segment, producer->gate.known);
 }
 
 void producer_more_room(struct shmbus_producer *producer, uint64_t count)
 {
     uint64_t capacity = producer->ring.mask + 1;
     uint64_t end = producer->next + (count < capacity ? count : capacity);
-    if (end > producer->limit)
+    if (end > producer->limit && end > capacity && producer->gap_to <= producer->gate.floor)
         raise_floor(producer, end - capacity);
 }
 
@@ -61,7 +87,7 @@ static int wait_until(struct shmbus_producer *producer,
     for (;;) {
         int step = wait_step(&waiter);
         if (step == WAIT_PROBE || step < 0)
-            recovery_reap(&producer->segment, &producer->gate);
+            look_around(producer, 1);
         if (done(producer, context))
             return 0;
         if (step < 0)
@@ -138,7 +164,7 @@ static int wait_passed(struct shmbus_producer *producer, uint64_t target, int64_
             return 0;
         int step = wait_step(&waiter);
         if (step == WAIT_PROBE || step < 0)
-            recovery_reap(&producer->segment, &producer->gate);
+            look_around(producer, 0);
         if (step == -ETIMEDOUT) {
             scan = gate_look(&producer->gate, producer->next);
             if (scan.required == 0 || scan.slowest >= target)

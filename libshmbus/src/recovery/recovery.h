@@ -14,8 +14,12 @@
 #include "ring/ring.h"
 #include "segment/segment.h"
 
-/* Frees the entries of consumers that died. Returns how many, or a negative errno. */
-int recovery_reap(struct segment *segment, struct gate *gate);
+/* Repairs the entries of consumers that died, of the first known ones: frees them, or begins the
+ * grace that they have. Returns how many, or a negative errno. */
+int recovery_reap(struct segment *segment, uint32_t known);
+
+/* Ends all holds of an entry. The caller has its life or its repair byte. */
+void recovery_clear_holds(struct control_entry *entry, uint64_t slab_total);
 
 /* Empties an entry that nobody lives in. The caller has its life or its repair byte. */
 void recovery_clear_entry(struct control_entry *entry, uint64_t slab_total);
@@ -24,6 +28,8 @@ void recovery_clear_entry(struct control_entry *entry, uint64_t slab_total);
 struct recovery_stream {
     uint64_t next;
     uint64_t floor;
+    uint64_t gap_from; /* the last skipped range whose slots are not stamped: empty if both are 0 */
+    uint64_t gap_to;
 };
 
 /* A producer that has the owner's lock finds where the stream goes on, voids what was half

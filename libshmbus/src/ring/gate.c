@@ -4,6 +4,8 @@
  */
 #include "ring/gate.h"
 
+#include <string.h>
+
 static uint32_t gate_known(struct gate *gate)
 {
     /* ORDER(used:B) pairs entries_used:A: the floor is stored before the entries are counted */
@@ -18,15 +20,25 @@ static uint32_t gate_known(struct gate *gate)
 int gate_is_evicted(const struct gate *gate, uint32_t index, uint64_t epoch)
 {
     /* relaxed: the producer's own word */
-    return atomic_load_explicit(&gate->evictions[index], memory_order_relaxed) == epoch;
+    return atomic_load_explicit(&gate->verdicts[index].evicted, memory_order_relaxed) == epoch;
 }
 
 void gate_evict(struct gate *gate, uint32_t index, uint64_t epoch)
 {
     /* relaxed: the fence below orders it before whatever is overwritten next */
-    atomic_store_explicit(&gate->evictions[index], epoch, memory_order_relaxed);
+    atomic_store_explicit(&gate->verdicts[index].evicted, epoch, memory_order_relaxed);
     /* ORDER(evict:A) pairs own_words:B: the eviction before a byte that it frees */
     atomic_thread_fence(memory_order_release);
+}
+
+/* Is this consumer one of those that may be required? Its name is a peer's word. */
+static int may_require(const struct gate *gate, const struct control_entry *entry)
+{
+    char name[SHMBUS_NAME_MAX + 1] = "";
+    if (gate->header->required_rule == SHMBUS_REQUIRED_ANYONE)
+        return 1;
+    memcpy(name, entry->name, SHMBUS_NAME_MAX);
+    return layout_may_require(gate->header, gate->feed, name);
 }
 
 struct gate_scan gate_look(struct gate *gate, uint64_t next)
@@ -35,9 +47,11 @@ struct gate_scan gate_look(struct gate *gate, uint64_t next)
     uint32_t known = gate_known(gate);
     for (uint32_t i = 0; i < known; i++) {
         struct control_entry *entry = gate_entry(gate, i);
-        /* ORDER(state:B) pairs join_active:A, leave:A: the floor is stored before states are read
+        /* ORDER(state:B) pairs join_active:A, leave:A, grace:A, resume:A: the floor is stored
+         * before states are read
          */
-        if (atomic_load_explicit(&entry->state, memory_order_seq_cst) != ENTRY_ACTIVE)
+        uint32_t state = atomic_load_explicit(&entry->state, memory_order_seq_cst);
+        if (state != ENTRY_ACTIVE && state != ENTRY_GRACE)
             continue;
         /* relaxed: stored before state, which was acquired */
         if (atomic_load_explicit(&entry->kind, memory_order_relaxed) != SHMBUS_REQUIRED)
@@ -53,6 +67,10 @@ struct gate_scan gate_look(struct gate *gate, uint64_t next)
         /* relaxed: only tells whether the entry changed hands between the two looks */
         int same = atomic_load_explicit(&entry->epoch, memory_order_relaxed) == epoch;
         struct gate_seen *seen = &gate->seen[i];
+        if (same && seen->epoch != epoch && !may_require(gate, entry)) {
+            gate_evict(gate, i, epoch);
+            continue;
+        }
         int back = seen->epoch == epoch && cursor < seen->cursor;
         if (same && (cursor > next || back)) {
             gate_evict(gate, i, epoch);

@@ -30,14 +30,16 @@ struct gate_seen {
 
 struct gate {
     _Atomic uint64_t *floor_word;
-    _Atomic uint64_t *evictions;
+    struct layout_verdict *verdicts;
     _Atomic uint32_t *entries_used;
     unsigned char *entries;
     uint64_t entry_bytes;
     uint32_t max_consumers;
-    uint32_t known;         /* entries that were ever used, as far as this producer saw */
-    uint64_t floor;         /* private copy of the floor */
-    struct gate_seen *seen; /* max_consumers of them */
+    uint32_t known;                   /* entries that were ever used, as far as this producer saw */
+    uint64_t floor;                   /* private copy of the floor */
+    struct gate_seen *seen;           /* max_consumers of them */
+    const struct feed_header *header; /* the rule of who may be required, and its names */
+    const unsigned char *feed;
 };
 
 /* What a scan found. */

@@ -22,9 +22,13 @@ uint64_t ring_find_tail(const struct ring *ring, uint64_t hint)
 {
     uint64_t tail = hint;
     /* Ends: a lap is finite, and a stamp of the next lap is not the one expected. */
-    for (uint64_t i = 0; i <= ring->mask; i++, tail++)
-        if (!ring_is_final(ring_poll(ring_slot(ring, tail)), tail))
+    for (uint64_t i = 0; i <= ring->mask; i++) {
+        struct slot_header *slot = ring_slot(ring, tail);
+        uint64_t stamp = ring_poll(slot);
+        if (!ring_is_final(stamp, tail))
             break;
+        tail = ring_after(ring, slot, stamp, tail);
+    }
     return tail;
 }
 
@@ -40,13 +44,4 @@ void ring_void_beyond(const struct ring *ring, uint64_t tail)
         /* relaxed: only the owner publishes, and it begins after this; consumers go by stamps */
         atomic_store_explicit(&slot->stamp, 0, memory_order_relaxed);
     }
-}
-
-uint64_t ring_find_oldest(const struct ring *ring, uint64_t tail, uint64_t first)
-{
-    uint64_t oldest = tail;
-    for (uint64_t i = 0; i <= ring->mask && oldest > first; i++, oldest--)
-        if (!ring_is_final(ring_poll(ring_slot(ring, oldest - 1)), oldest - 1))
-            break;
-    return oldest;
 }

@@ -82,13 +82,18 @@ static inline void ring_mark(struct slot_header *slot, uint64_t sequence, uint32
 }
 
 /* Producer: the payload is there; the message becomes visible. */
-static inline void ring_publish(struct slot_header *slot, uint64_t sequence, uint64_t meta)
+static inline void ring_publish_as(struct slot_header *slot, uint64_t sequence, uint64_t meta,
+                                   uint32_t state)
 {
     /* relaxed: the stamp below releases it */
     atomic_store_explicit(&slot->meta, meta, memory_order_relaxed);
     /* ORDER(ring_publish:A) pairs ring_poll:B: payload and meta before stamp */
-    atomic_store_explicit(&slot->stamp, stamp_make(sequence, STAMP_PUBLISHED),
-                          memory_order_release);
+    atomic_store_explicit(&slot->stamp, stamp_make(sequence, state), memory_order_release);
+}
+
+static inline void ring_publish(struct slot_header *slot, uint64_t sequence, uint64_t meta)
+{
+    ring_publish_as(slot, sequence, meta, STAMP_PUBLISHED);
 }
 
 /* Anybody: the stamp as it is now, with all that was stored before it. */
@@ -113,11 +118,21 @@ static inline uint64_t ring_meta(struct slot_header *slot)
     return atomic_load_explicit(&slot->meta, memory_order_relaxed);
 }
 
-/* Is the stamp that of a message that consumers go past: published or aborted? */
+/* Is the stamp that of a message that consumers go past: published, aborted or skipped? */
 static inline int ring_is_final(uint64_t stamp, uint64_t sequence)
 {
-    return stamp == stamp_make(sequence, STAMP_PUBLISHED) ||
-           stamp == stamp_make(sequence, STAMP_ABORTED);
+    return stamp_is_of(stamp, sequence) && (stamp_state(stamp) & STAMP_PUBLISHED) != 0;
+}
+
+/* Where the stream goes on after a message that goes past this one: the next sequence, but for a
+ * skipped range the one that its slot names. A target that is not further on counts as the next. */
+static inline uint64_t ring_after(const struct ring *ring, struct slot_header *slot, uint64_t stamp,
+                                  uint64_t sequence)
+{
+    if (stamp_state(stamp) != STAMP_SKIPPED)
+        return sequence + 1;
+    uint64_t target = *(const volatile uint64_t *)ring_handle(ring, slot);
+    return target > sequence && target <= UINT64_MAX / 4 * 3 ? target : sequence + 1;
 }
 
 /* The true end: walks from hint, at most a lap. A hint outside what is published gives hint. */
@@ -126,8 +141,11 @@ uint64_t ring_find_tail(const struct ring *ring, uint64_t hint);
 /* Takeover: voids each stamp that is not of [tail - capacity, tail). Only the owner may. */
 void ring_void_beyond(const struct ring *ring, uint64_t tail);
 
-/* Takeover: the oldest sequence, at most a lap and not below first, from which every stamp up to
- * tail is whole. */
-uint64_t ring_find_oldest(const struct ring *ring, uint64_t tail, uint64_t first);
+/* Skipped ranges longer than this have one slot, at their beginning; in shorter ones each sequence
+ * has its own. */
+static inline uint64_t ring_gap_limit(uint64_t capacity)
+{
+    return capacity / 4;
+}
 
 #endif

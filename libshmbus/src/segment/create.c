@@ -83,7 +83,7 @@ static int choose_hugetlbfs(const char *name, const struct shmbus_bus_options *o
 
 static void hex(const uint8_t *bytes, char *out_text)
 {
-    for (uint32_t i = 0; i < LAYOUT_ID_BYTES; i++)
+    for (size_t i = 0; i < LAYOUT_ID_BYTES; i++)
         snprintf(out_text + 2 * i, 3, "%02x", bytes[i]);
 }
 
@@ -293,6 +293,8 @@ static void write_headers(struct build *build)
     header->created_monotonic_ns = wait_now();
     memcpy(header->segment_id, build->id, LAYOUT_ID_BYTES);
     segment_boot_id(header->boot_id);
+    layout_write_tables(build->options, header, segment->feed);
+    header->tables_checksum = layout_tables_checksum(header, segment->feed);
     header->checksum = layout_checksum(header);
     memcpy(segment->feed, header, sizeof *header);
 

@@ -14,23 +14,6 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
-int segment_check_name(const char *what, const char *name)
-{
-    static const char allowed[] =
-        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
-    if (name == NULL)
-        return error_set(-EINVAL, "%s: no name", what);
-    size_t length = strnlen(name, SHMBUS_NAME_MAX + 1);
-    if (length == 0 || length > SHMBUS_NAME_MAX)
-        return error_set(-EINVAL, "%s name: %s than 1 to %d characters", what,
-                         length == 0 ? "less" : "more", SHMBUS_NAME_MAX);
-    if (name[0] == '.' || strspn(name, allowed) != length)
-        return error_set(-EINVAL,
-                         "%s name \"%s\": only A-Z a-z 0-9 . _ - are allowed, and no leading dot",
-                         what, name);
-    return 0;
-}
-
 const char *segment_root_path(const char *folder)
 {
     if (folder != NULL)
@@ -120,7 +103,7 @@ void segment_boot_id(uint8_t *out_bytes)
     int64_t got = segment_read(descriptor, text, sizeof text - 1);
     close(descriptor);
     size_t digits = 0;
-    for (int64_t i = 0; i < got && digits < 2 * LAYOUT_ID_BYTES; i++) {
+    for (int64_t i = 0; i < got && digits < 2 * (size_t)LAYOUT_ID_BYTES; i++) {
         const char *found = text[i] == 0 ? NULL : strchr("0123456789abcdef", text[i]);
         if (found == NULL)
             continue;

@@ -180,6 +180,8 @@ static int map_feed(struct segment *segment, enum segment_role role)
         segment->feed_mapped = segment->header.feed_bytes;
         if (result < 0)
             result = segment_errno(-result, segment->name, "feed");
+        else
+            result = layout_check_tables(&segment->header, segment->feed);
     }
     close(descriptor);
     return result;
@@ -202,7 +204,7 @@ static int take_control(struct segment *segment, enum segment_role role)
                      ? segment_errno((int)-got, segment->name, "control")
                      : layout_check_control(&control, &segment->header, (uint64_t)found.st_size);
     if (result == 0 && role != SEGMENT_CONSUME) {
-        int protection = role == SEGMENT_PUBLISH ? PROT_READ | PROT_WRITE : PROT_READ;
+        int protection = role == SEGMENT_LOOK ? PROT_READ : PROT_READ | PROT_WRITE;
         result = segment_map(descriptor, segment->header.control_bytes, protection, 0,
                              &segment->control);
         segment->control_mapped = segment->header.control_bytes;
@@ -250,7 +252,7 @@ int segment_open(struct segment *segment, const char *folder, enum segment_role 
         result = take_owner(segment, root);
     if (result == 0)
         result = map_feed(segment, role);
-    if (result == 0) {
+    if (result == 0 && role != SEGMENT_OBSERVE) {
         result = take_control(segment, role);
         /* Who only looks may be kept out of control. */
         if (role == SEGMENT_LOOK && result == -EACCES)
@@ -299,6 +301,28 @@ int segment_map_control(struct segment *segment, int descriptor, uint32_t index)
     segment->control = address;
     segment->control_mapped = bytes;
     return 0;
+}
+
+void segment_unmap_control(struct segment *segment)
+{
+    munmap(segment->control, segment->control_mapped);
+    segment->control = NULL;
+}
+
+int segment_peek_control(const struct segment *segment, unsigned char **out_control)
+{
+    int descriptor =
+        openat(segment->folder, "control", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return segment_errno(errno, segment->name, "control");
+    int result = segment_map(descriptor, segment->header.control_bytes, PROT_READ, 0, out_control);
+    close(descriptor);
+    return result < 0 ? segment_errno(-result, segment->name, "control") : 0;
+}
+
+void segment_unpeek_control(const struct segment *segment, unsigned char *control)
+{
+    munmap(control, segment->header.control_bytes);
 }
 
 int segment_settle_mapping(struct segment *segment, uint32_t flags)

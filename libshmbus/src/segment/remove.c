@@ -117,12 +117,29 @@ static int claim_owner(int folder, const char *name, int *out_owner)
     return 0;
 }
 
-static int unlink_in(int root, const char *name)
+/* Takes a folder from its name: gone at once, and swept by somebody else if this process dies
+ * before all of it is removed. */
+static int withdraw(int root, const char *name)
 {
     char path[SEGMENT_PATH_MAX];
     char away[SEGMENT_PATH_MAX];
     uint8_t id[LAYOUT_ID_BYTES];
     uint64_t number;
+    int result = segment_random(id);
+    if (result < 0)
+        return result;
+    memcpy(&number, id, sizeof number);
+    snprintf(path, sizeof path, SEGMENT_PREFIX "%s", name);
+    snprintf(away, sizeof away, SEGMENT_TEMPORARY "%016" PRIx64, number);
+    if (renameat(root, path, root, away) < 0)
+        return segment_errno(errno, name, path);
+    segment_remove_folder(root, away);
+    return 0;
+}
+
+static int unlink_in(int root, const char *name)
+{
+    char path[SEGMENT_PATH_MAX];
     int owner;
     snprintf(path, sizeof path, SEGMENT_PREFIX "%s", name);
     int folder = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -137,19 +154,20 @@ static int unlink_in(int root, const char *name)
     if (result == 0 && !segment_leads_to(root, path, folder))
         result = error_set(-ENOENT, "%s: no such bus: removed by somebody else", name);
     if (result == 0)
-        result = segment_random(id);
-    if (result == 0) {
-        /* Gone from its name at once, and swept by somebody else if this process dies here. */
-        memcpy(&number, id, sizeof number);
-        snprintf(away, sizeof away, SEGMENT_TEMPORARY "%016" PRIx64, number);
-        if (renameat(root, path, root, away) < 0)
-            result = segment_errno(errno, name, path);
-        else
-            segment_remove_folder(root, away);
-    }
+        result = withdraw(root, name);
     if (owner >= 0)
         close(owner);
     close(folder);
+    return result;
+}
+
+int segment_withdraw(const struct segment *segment, const char *folder)
+{
+    int root = segment_open_root(folder);
+    if (root < 0)
+        return root;
+    int result = withdraw(root, segment->name);
+    close(root);
     return result;
 }
 

@@ -35,6 +35,8 @@ struct segment {
 /* How much of a segment to open. */
 enum segment_role {
     SEGMENT_LOOK,    /* feed and, where permitted, control, read-only; no lock */
+    SEGMENT_OBSERVE, /* feed alone, read-only; no lock */
+    SEGMENT_REPAIR,  /* feed read-only, control writable; no lock */
     SEGMENT_CONSUME, /* feed read-only, control as a file to lock */
     SEGMENT_PUBLISH, /* everything, with the producer's locks */
 };
@@ -62,9 +64,19 @@ int segment_open_wait(struct segment *segment, const char *folder, enum segment_
 /* Removes the segment that a name leads to. */
 int segment_unlink(const char *name, const char *folder);
 
+/* Removes an open segment from its name; its owner's lock is held, its mappings stay. */
+int segment_withdraw(const struct segment *segment, const char *folder);
+
 /* Maps control through this descriptor, all of it read-only but the shared page and the entry with
  * this index, and gives up the descriptor: the mapping keeps its locks. */
 int segment_map_control(struct segment *segment, int descriptor, uint32_t index);
+
+/* Undoes that. */
+void segment_unmap_control(struct segment *segment);
+
+/* Maps control read-only, without any lock, for a look at its entries. */
+int segment_peek_control(const struct segment *segment, unsigned char **out_control);
+void segment_unpeek_control(const struct segment *segment, unsigned char *control);
 
 /* Applies SHMBUS_MAP_PREFAULT and SHMBUS_MAP_LOCK to what is mapped. */
 int segment_settle_mapping(struct segment *segment, uint32_t flags);
@@ -74,9 +86,6 @@ int segment_settle_mapping(struct segment *segment, uint32_t flags);
 #define SEGMENT_PREFIX    "shmbus."
 #define SEGMENT_TEMPORARY ".shmbus-tmp."
 #define SEGMENT_PATH_MAX  96 /* of a folder's name, temporary or not */
-
-/* Checks a bus's or a consumer's name. */
-int segment_check_name(const char *what, const char *name);
 
 /* The folder of all buses: the one named, or $SHMBUS_DIR, or /dev/shm. */
 const char *segment_root_path(const char *folder);
@@ -120,9 +129,9 @@ static inline struct producer_entry *segment_producer(const struct segment *segm
            index;
 }
 
-static inline _Atomic uint64_t *segment_evictions(const struct segment *segment)
+static inline struct layout_verdict *segment_verdicts(const struct segment *segment)
 {
-    return (_Atomic uint64_t *)(void *)(segment->feed + segment->header.evictions.offset);
+    return (struct layout_verdict *)(void *)(segment->feed + segment->header.verdicts.offset);
 }
 
 static inline struct control_shared *segment_shared(const struct segment *segment)

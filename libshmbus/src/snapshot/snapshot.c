@@ -8,6 +8,7 @@
 #include "numa/place.h"
 #include "ring/ring.h"
 #include "segment/segment.h"
+#include "wait/wait.h"
 
 #include <dirent.h>
 #include <inttypes.h>
@@ -22,7 +23,8 @@ struct shmbus_snapshot {
     struct shmbus_producer_info producers[LAYOUT_PRODUCERS_MAX];
     struct shmbus_consumer_info *consumers; /* max_consumers of them */
     struct shmbus_pool_stats pools[SHMBUS_CLASSES_MAX];
-    uint64_t *held; /* union of the hold bitmaps */
+    uint64_t *held;            /* union of the hold bitmaps */
+    struct shmbus_type *types; /* type_count of them */
     char why[512];
 };
 
@@ -49,6 +51,10 @@ static void look_at_header(struct shmbus_snapshot *snapshot)
     bus->layout_major = header->layout_major;
     bus->layout_minor = header->layout_minor;
     bus->class_count = header->class_count;
+    bus->type_count = header->type_count;
+    bus->required_rule = header->required_rule;
+    bus->history = header->history;
+    bus->stall_ns = header->stall_ns;
 }
 
 /* A producer that is alive is looked for before the state is read: one that closes meanwhile has
@@ -74,6 +80,10 @@ static void look_at_producers(struct shmbus_snapshot *snapshot)
         producer->published = atomic_load_explicit(&entry->published, memory_order_relaxed);
         producer->blocked = atomic_load_explicit(&entry->blocked, memory_order_relaxed);
         producer->exhausted = atomic_load_explicit(&entry->exhausted, memory_order_relaxed);
+        producer->evicted = atomic_load_explicit(&entry->evicted, memory_order_relaxed);
+        producer->skipped = atomic_load_explicit(&entry->skipped, memory_order_relaxed);
+        producer->history_yielded =
+            atomic_load_explicit(&entry->history_yielded, memory_order_relaxed);
         bus->producer_count++;
     }
     /* ORDER(look_state:B) pairs close:A: the life bytes before the state */
@@ -111,13 +121,19 @@ static void add_held(struct shmbus_snapshot *snapshot, const struct control_entr
         snapshot->held[i] |= atomic_load_explicit(&entry->holds[i], memory_order_relaxed);
 }
 
-static uint32_t life_of(const struct segment *segment, uint32_t index, uint64_t epoch)
+static uint32_t life_of(const struct segment *segment, uint32_t index, uint32_t state,
+                        uint64_t epoch)
 {
+    const struct layout_verdict *verdict = &segment_verdicts(segment)[index];
+    if (state == ENTRY_GRACE)
+        return SHMBUS_LIFE_GRACE;
     if (lock_probe(segment->probe_control, LOCK_LIFE + (int64_t)index) != 1)
         return SHMBUS_LIFE_DEAD;
     /* relaxed: a picture */
-    return atomic_load_explicit(&segment_evictions(segment)[index], memory_order_relaxed) == epoch
-               ? SHMBUS_LIFE_EVICTED
+    if (atomic_load_explicit(&verdict->evicted, memory_order_relaxed) == epoch)
+        return SHMBUS_LIFE_EVICTED;
+    return atomic_load_explicit(&verdict->stalled_epoch, memory_order_relaxed) == epoch
+               ? SHMBUS_LIFE_STALLED
                : SHMBUS_LIFE_ALIVE;
 }
 
@@ -129,7 +145,8 @@ static void look_at_entry(struct shmbus_snapshot *snapshot, uint32_t index)
     struct shmbus_consumer_info *consumer = &snapshot->consumers[bus->consumer_count];
     /* ORDER(look_entry:B) pairs join_active:A: the entry's words are filled in before it is active
      */
-    if (atomic_load_explicit(&entry->state, memory_order_acquire) != ENTRY_ACTIVE)
+    uint32_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
+    if (state != ENTRY_ACTIVE && state != ENTRY_GRACE)
         return;
     memset(consumer, 0, sizeof *consumer);
     consumer->entry = index;
@@ -143,7 +160,13 @@ static void look_at_entry(struct shmbus_snapshot *snapshot, uint32_t index)
     consumer->lost = atomic_load_explicit(&entry->lost, memory_order_relaxed);
     consumer->held = atomic_load_explicit(&entry->holding, memory_order_relaxed);
     consumer->lag = consumer->cursor < bus->tail ? bus->tail - consumer->cursor : 0;
-    consumer->life = life_of(segment, index, epoch);
+    consumer->filtered = atomic_load_explicit(&entry->filtered, memory_order_relaxed);
+    consumer->aborted = atomic_load_explicit(&entry->aborted, memory_order_relaxed);
+    int64_t until_ns = atomic_load_explicit(&entry->grace_until_ns, memory_order_relaxed);
+    consumer->grace_ns = entry->grace_ns;
+    consumer->life = life_of(segment, index, state, epoch);
+    if (state == ENTRY_GRACE)
+        consumer->grace_left_ns = until_ns > wait_now() ? until_ns - wait_now() : 0;
     add_held(snapshot, entry);
     bus->consumer_count++;
 }
@@ -206,6 +229,21 @@ static void look_at_pools(struct shmbus_snapshot *snapshot)
     }
 }
 
+/* The tables never change, and were checked when feed was mapped. */
+static void look_at_types(struct shmbus_snapshot *snapshot)
+{
+    const struct segment *segment = &snapshot->segment;
+    const struct layout_type *types =
+        (const struct layout_type *)(const void *)(segment->feed + segment->header.types.offset);
+    for (uint32_t i = 0; i < segment->header.type_count; i++)
+        snapshot->types[i] = (struct shmbus_type){
+            .type = types[i].type,
+            .bytes = types[i].bytes,
+            .name = types[i].name,
+            .fields = types[i].fields,
+        };
+}
+
 int shmbus_snapshot_update(struct shmbus_snapshot *snapshot)
 {
     if (snapshot->bus.state == SHMBUS_STATE_DAMAGED)
@@ -215,6 +253,7 @@ int shmbus_snapshot_update(struct shmbus_snapshot *snapshot)
     look_at_ring(snapshot);
     look_at_consumers(snapshot);
     look_at_pools(snapshot);
+    look_at_types(snapshot);
     return 0;
 }
 
@@ -223,7 +262,8 @@ static int make_room(struct shmbus_snapshot *snapshot)
     const struct feed_header *header = &snapshot->segment.header;
     snapshot->consumers = calloc(header->max_consumers, sizeof *snapshot->consumers);
     snapshot->held = calloc(layout_hold_words(layout_slab_total(header)) + 1, sizeof(uint64_t));
-    if (snapshot->consumers == NULL || snapshot->held == NULL)
+    snapshot->types = calloc((size_t)header->type_count + 1, sizeof *snapshot->types);
+    if (snapshot->consumers == NULL || snapshot->held == NULL || snapshot->types == NULL)
         return error_set(-ENOMEM, "%s: no memory left for a snapshot", snapshot->segment.name);
     return 0;
 }
@@ -238,7 +278,7 @@ static int is_damage(int result)
 int shmbus_snapshot_open(const char *name, const char *folder,
                          struct shmbus_snapshot **out_snapshot)
 {
-    int result = segment_check_name("bus", name);
+    int result = layout_check_name("bus", name);
     if (result < 0)
         return result;
     struct shmbus_snapshot *snapshot = calloc(1, sizeof *snapshot);
@@ -274,6 +314,7 @@ void shmbus_snapshot_close(struct shmbus_snapshot *snapshot)
     segment_close(&snapshot->segment);
     free(snapshot->consumers);
     free(snapshot->held);
+    free(snapshot->types);
     free(snapshot);
 }
 
@@ -297,6 +338,12 @@ const struct shmbus_consumer_info *shmbus_snapshot_consumer(const struct shmbus_
                                                             uint32_t index)
 {
     return index < snapshot->bus.consumer_count ? &snapshot->consumers[index] : NULL;
+}
+
+const struct shmbus_type *shmbus_snapshot_type(const struct shmbus_snapshot *snapshot,
+                                               uint32_t index)
+{
+    return index < snapshot->bus.type_count ? &snapshot->types[index] : NULL;
 }
 
 const struct shmbus_pool_stats *shmbus_snapshot_pool(const struct shmbus_snapshot *snapshot,
@@ -325,7 +372,7 @@ int shmbus_snapshot_placement(struct shmbus_snapshot *snapshot,
 static int is_bus(const struct dirent *found)
 {
     return strncmp(found->d_name, SEGMENT_PREFIX, strlen(SEGMENT_PREFIX)) == 0 &&
-           segment_check_name("bus", found->d_name + strlen(SEGMENT_PREFIX)) == 0;
+           layout_check_name("bus", found->d_name + strlen(SEGMENT_PREFIX)) == 0;
 }
 
 int shmbus_list(const char *folder, shmbus_lister *lister, void *context)

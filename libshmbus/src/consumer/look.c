@@ -1,0 +1,240 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a consumer finds at its cursor: a message, a hole, a lap, the end, or its own death. What a
+ * slot says is copied once and checked before it is used.
+ */
+#include "consumer/consumer.h"
+#include "error/error.h"
+#include "wait/wait.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+/* A ring of one slot that nothing is ever published in. */
+static struct {
+    alignas(SHMBUS_SLOT_BYTES_MAX) unsigned char bytes[SHMBUS_SLOT_BYTES_MAX];
+} nothing;
+
+int consumer_fail(struct shmbus_consumer *consumer, int code)
+{
+    consumer->failed = code;
+    consumer->stored = consumer->next;
+    consumer->is_lent = 0;
+    consumer->ring.slots = nothing.bytes;
+    consumer->ring.mask = 0;
+    return code;
+}
+
+static int evicted(struct shmbus_consumer *consumer)
+{
+    /* relaxed: only chooses the text */
+    int by_producer =
+        atomic_load_explicit(consumer->eviction, memory_order_relaxed) == consumer->epoch;
+    error_set(-ESTALE,
+              by_producer ? "evicted by the producer: do not trust messages from %" PRIu64
+                            " to %" PRIu64 " (join again)"
+                          : "somebody else changed this consumer's words: do not trust messages "
+                            "from %" PRIu64 " to %" PRIu64 " (join again)",
+              consumer->stored, consumer->next > 0 ? consumer->next - 1 : 0);
+    return consumer_fail(consumer, -ESTALE);
+}
+
+/* Are this consumer's words as it left them, and is it not evicted? Called after the payloads were
+ * read and before the cursor moves on. */
+static inline int own_words_changed(const struct shmbus_consumer *consumer)
+{
+    const struct control_entry *entry = consumer->entry;
+    /* ORDER(own_words:B) pairs evict:A: payloads were read before the eviction is looked for */
+    atomic_thread_fence(memory_order_acquire);
+    /* relaxed: the fence above orders the eviction; the others are this consumer's own */
+    return atomic_load_explicit(consumer->eviction, memory_order_relaxed) == consumer->epoch ||
+           atomic_load_explicit(&entry->cursor, memory_order_relaxed) != consumer->stored ||
+           atomic_load_explicit(&entry->epoch, memory_order_relaxed) != consumer->epoch ||
+           atomic_load_explicit(&entry->state, memory_order_relaxed) != ENTRY_ACTIVE;
+}
+
+int consumer_words_changed(const struct shmbus_consumer *consumer)
+{
+    return consumer->entry != NULL && own_words_changed(consumer);
+}
+
+int consumer_advance(struct shmbus_consumer *consumer)
+{
+    struct control_entry *entry = consumer->entry;
+    if (entry == NULL) {
+        consumer->stored = consumer->next;
+        return 0;
+    }
+    if (own_words_changed(consumer))
+        return evicted(consumer);
+    /* relaxed: a count for whoever looks on */
+    atomic_store_explicit(&entry->received, consumer->received, memory_order_relaxed);
+    /* ORDER(cursor:A) pairs gate_scan:B: payloads are read, and holds set, before the cursor */
+    atomic_store_explicit(&entry->cursor, consumer->next, memory_order_release);
+    consumer->stored = consumer->next;
+    return 0;
+}
+
+static void tell(const struct shmbus_consumer *consumer, uint32_t kind, uint64_t first,
+                 uint64_t count)
+{
+    struct shmbus_event event = {.kind = kind, .first = first, .count = count};
+    if (consumer->options.on_event != NULL)
+        consumer->options.on_event(consumer->options.context, &event);
+}
+
+static void show(_Atomic uint64_t *word, uint64_t count)
+{
+    /* relaxed: a count for whoever looks on */
+    atomic_store_explicit(word, count, memory_order_relaxed);
+}
+
+void consumer_tell_lost(struct shmbus_consumer *consumer, uint64_t first, uint64_t count)
+{
+    consumer->lost += count;
+    if (consumer->entry != NULL)
+        show(&consumer->entry->lost, consumer->lost);
+    consumer->next = first + count;
+    tell(consumer, SHMBUS_EVENT_LOST, first, count);
+}
+
+static void go_past_aborted(struct shmbus_consumer *consumer)
+{
+    uint64_t first = consumer->next++;
+    consumer->aborted++;
+    if (consumer->entry != NULL)
+        show(&consumer->entry->aborted, consumer->aborted);
+    tell(consumer, SHMBUS_EVENT_ABORTED, first, 1);
+}
+
+static void go_past_unwanted(struct shmbus_consumer *consumer)
+{
+    consumer->next++;
+    consumer->filtered++;
+    if (consumer->entry != NULL)
+        show(&consumer->entry->filtered, consumer->filtered);
+}
+
+/* Lapped: goes on at the floor. What was missed is counted exactly. */
+static void go_to_floor(struct shmbus_consumer *consumer)
+{
+    const struct producer_entry *producer =
+        (const struct producer_entry *)(const void *)(consumer->feed +
+                                                      consumer->header->producers.offset);
+    /* relaxed: a floor that is out of date costs another look, never a message */
+    uint64_t floor = atomic_load_explicit(&producer->floor, memory_order_relaxed);
+    uint64_t target = floor > consumer->next ? floor : consumer->next + 1;
+    consumer_tell_lost(consumer, consumer->next, target - consumer->next);
+}
+
+/* An optional consumer with a slack goes to the tail when it is further behind. */
+static int skips_ahead(struct shmbus_consumer *consumer)
+{
+    if (consumer->options.slack == 0 || consumer->options.kind == SHMBUS_REQUIRED)
+        return 0;
+    /* ORDER(slack_tail:B) pairs tail:A: the hint before the stamps below it */
+    uint64_t tail = atomic_load_explicit(&consumer->state->tail, memory_order_acquire);
+    if (tail <= consumer->next || tail - consumer->next <= consumer->options.slack)
+        return 0;
+    consumer_tell_lost(consumer, consumer->next, tail - consumer->next);
+    return 1;
+}
+
+static int is_wanted(const struct shmbus_consumer *consumer, struct slot_header *slot)
+{
+    if (consumer->wanted == NULL)
+        return 1;
+    uint32_t type = meta_type(ring_meta(slot));
+    return (consumer->wanted[type / 64] & UINT64_C(1) << (type % 64)) != 0;
+}
+
+/* The message at next is there. Returns 1 if it is to be read, 0 if it was gone past. */
+static int take_or_go_past(struct shmbus_consumer *consumer, struct slot_header *slot,
+                           uint64_t stamp)
+{
+    if (skips_ahead(consumer))
+        return 0;
+    if (is_wanted(consumer, slot))
+        return 1;
+    /* Of one that is being overwritten the type may be the next one's. */
+    if (ring_recheck(slot, stamp))
+        go_past_unwanted(consumer);
+    return 0;
+}
+
+struct slot_header *consumer_look(struct shmbus_consumer *consumer)
+{
+    /* Ends: each round goes on in the stream, which the producer writes at a finite speed; a
+     * required one moves its cursor, and others are told of laps, every so often in between. */
+    for (;;) {
+        struct slot_header *slot = ring_slot(&consumer->ring, consumer->next);
+        uint64_t stamp = ring_poll(slot);
+        if (stamp == stamp_make(consumer->next, STAMP_PUBLISHED)) {
+            if (take_or_go_past(consumer, slot, stamp))
+                return slot;
+        } else if (stamp == stamp_make(consumer->next, STAMP_ABORTED)) {
+            go_past_aborted(consumer);
+        } else if (stamp == stamp_make(consumer->next, STAMP_SKIPPED)) {
+            uint64_t target = ring_after(&consumer->ring, slot, stamp, consumer->next);
+            if (ring_recheck(slot, stamp))
+                consumer_tell_lost(consumer, consumer->next, target - consumer->next);
+        } else if (consumer->options.kind != SHMBUS_REQUIRED &&
+                   stamp_is_later(stamp, consumer->next)) {
+            go_to_floor(consumer);
+        } else {
+            return NULL;
+        }
+        if (consumer->next - consumer->stored >= consumer->store_every &&
+            consumer_advance(consumer) < 0)
+            return NULL;
+    }
+}
+
+/* The clock of the deadline runs from the first time that nothing was there. */
+static void watch_deadline(struct shmbus_consumer *consumer)
+{
+    int64_t now = wait_now();
+    if (consumer->deadline_at != consumer->next || consumer->deadline_from == 0) {
+        consumer->deadline_at = consumer->next;
+        consumer->deadline_from = now;
+    } else if (consumer->deadline_from < INT64_MAX &&
+               now - consumer->deadline_from >= consumer->options.deadline_ns) {
+        consumer->deadline_from = INT64_MAX;
+        tell(consumer, SHMBUS_EVENT_DEADLINE, consumer->next, 0);
+    }
+}
+
+/* The stream has ended in this segment, unless a message came with the end. */
+static int ended(struct shmbus_consumer *consumer, uint32_t state)
+{
+    uint64_t stamp = ring_poll(ring_slot(&consumer->ring, consumer->next));
+    if (ring_is_final(stamp, consumer->next) ||
+        (consumer->options.kind != SHMBUS_REQUIRED && stamp_is_later(stamp, consumer->next)))
+        return CONSUMER_AGAIN;
+    if (state == BUS_CLOSED)
+        return error_constant(-EPIPE, "the stream has ended and all of it was read");
+    error_constant(-ESTALE, "the bus was replaced by one of another geometry (open it again)");
+    return consumer_fail(consumer, -ESTALE);
+}
+
+int consumer_nothing_there(struct shmbus_consumer *consumer)
+{
+    if (consumer->orphaned)
+        return error_constant(-ECHILD, "the consumer is another process's (open it again after "
+                                       "fork)");
+    if (consumer->failed != 0)
+        return consumer->failed;
+    if (consumer->stored != consumer->next && consumer_advance(consumer) < 0)
+        return -ESTALE;
+    /* relaxed: if it is stored, then for good */
+    if (atomic_load_explicit(consumer->eviction, memory_order_relaxed) == consumer->epoch)
+        return evicted(consumer);
+    /* ORDER(bus_state:B) pairs close:A, open:A, replaced:A: the end before the last look at the
+     * stamp */
+    uint32_t state = atomic_load_explicit(&consumer->state->bus_state, memory_order_acquire);
+    if (state == BUS_CLOSED || state == BUS_REPLACED)
+        return ended(consumer, state);
+    if (consumer->options.deadline_ns > 0)
+        watch_deadline(consumer);
+    return 0;
+}

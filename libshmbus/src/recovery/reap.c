@@ -1,0 +1,108 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Reaping: the entries of consumers that died. One that has a grace time keeps its place, and
+ * gates, until that is over; its holds end at once, since nobody can release them.
+ */
+#include "error/error.h"
+#include "liveness/liveness.h"
+#include "recovery/recovery.h"
+#include "wait/wait.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+void recovery_clear_holds(struct control_entry *entry, uint64_t slab_total)
+{
+    /* relaxed: what follows releases them */
+    for (uint64_t i = 0; i < layout_hold_words(slab_total); i++)
+        atomic_store_explicit(&entry->holds[i], 0, memory_order_relaxed);
+    atomic_store_explicit(&entry->holding, 0, memory_order_relaxed);
+}
+
+void recovery_clear_entry(struct control_entry *entry, uint64_t slab_total)
+{
+    recovery_clear_holds(entry, slab_total);
+    /* ORDER(leave:A) pairs state:B, holder_state:B: the entry is empty before it is free */
+    atomic_store_explicit(&entry->state, ENTRY_FREE, memory_order_seq_cst);
+}
+
+static void begin_grace(struct control_entry *entry, int64_t until_ns, uint64_t slab_total)
+{
+    recovery_clear_holds(entry, slab_total);
+    /* relaxed: the state releases it */
+    atomic_store_explicit(&entry->grace_until_ns, until_ns, memory_order_relaxed);
+    /* ORDER(grace:A) pairs state:B, holder_state:B, resume_state:B: its holds end, and its cursor
+     * still gates */
+    atomic_store_explicit(&entry->state, ENTRY_GRACE, memory_order_seq_cst);
+}
+
+/* Repairs an entry that is proven dead. Returns 1 if that changed something. */
+static int repair(struct control_entry *entry, uint64_t slab_total)
+{
+    int64_t now = wait_now();
+    int64_t grace_ns = entry->grace_ns;
+    /* relaxed: the locks order them after what the dead stored */
+    uint32_t state = atomic_load_explicit(&entry->state, memory_order_relaxed);
+    uint32_t kind = atomic_load_explicit(&entry->kind, memory_order_relaxed);
+    int64_t until_ns = atomic_load_explicit(&entry->grace_until_ns, memory_order_relaxed);
+    if (state == ENTRY_FREE)
+        return 0;
+    if (state == ENTRY_GRACE && now < until_ns)
+        return 0;
+    if (state == ENTRY_ACTIVE && kind == SHMBUS_REQUIRED && grace_ns > 0 &&
+        grace_ns <= INT64_MAX - now)
+        begin_grace(entry, now + grace_ns, slab_total);
+    else
+        recovery_clear_entry(entry, slab_total);
+    return 1;
+}
+
+/* Repairs one entry under its repair byte, if it is still proven that its owner is dead. */
+static int reap_one(struct segment *segment, uint32_t index)
+{
+    int descriptor =
+        openat(segment->folder, "control", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor < 0)
+        return segment_errno(errno, segment->name, "control");
+    int reaped = 0;
+    if (lock_take(descriptor, LOCK_REPAIR + (int64_t)index) == 0 &&
+        lock_probe(descriptor, LOCK_LIFE + (int64_t)index) == 0)
+        reaped = repair(layout_entry(segment->control, &segment->header, index),
+                        layout_slab_total(&segment->header));
+    close(descriptor);
+    return reaped;
+}
+
+int recovery_reap(struct segment *segment, uint32_t known)
+{
+    int reaped = 0;
+    for (uint32_t i = 0; i < known; i++) {
+        struct control_entry *entry = layout_entry(segment->control, &segment->header, i);
+        /* relaxed: only says whether to ask the kernel */
+        if (atomic_load_explicit(&entry->state, memory_order_relaxed) == ENTRY_FREE)
+            continue;
+        if (lock_probe(segment->probe_control, LOCK_LIFE + (int64_t)i) != 0)
+            continue;
+        process_hold();
+        int result = reap_one(segment, i);
+        process_release();
+        if (result < 0)
+            return result;
+        reaped += result;
+    }
+    return reaped;
+}
+
+int shmbus_reap(const char *name, const char *folder)
+{
+    struct segment segment;
+    int result = layout_check_name("bus", name);
+    if (result < 0)
+        return result;
+    segment_begin(&segment, name);
+    result = segment_open(&segment, folder, SEGMENT_REPAIR);
+    if (result == 0)
+        result = recovery_reap(&segment, segment.header.max_consumers);
+    segment_close(&segment);
+    return result;
+}
