@@ -93,19 +93,16 @@ static struct hold *take_row(struct holds *holds, uint64_t *out_handle)
 void hold_slab(struct shmbus_consumer *consumer, uint64_t slab)
 {
     struct control_entry *entry = consumer->entry;
-    if (consumer->holds.uses[slab]++ == 0) {
-        /* relaxed: its own word */
-        uint64_t word = atomic_load_explicit(&entry->holds[slab / 64], memory_order_relaxed);
-        consumer->holds.bits++;
-        /* ORDER(hold_set:A) pairs holding:B: the hold before the cursor */
-        atomic_store_explicit(&entry->holding, consumer->holds.bits, memory_order_release);
-        /* ORDER(bit_set:A) pairs holds:B: the hold before the cursor */
-        atomic_store_explicit(&entry->holds[slab / 64], word | UINT64_C(1) << (slab % 64),
-                              memory_order_release);
-    }
-    if (consumer->options.kind != SHMBUS_REQUIRED)
-        /* ORDER(hold_fence:A) pairs reclaim:A, settle:A: the hold before the generation is read */
-        atomic_thread_fence(memory_order_seq_cst);
+    if (consumer->holds.uses[slab]++ > 0)
+        return;
+    /* relaxed: its own word */
+    uint64_t word = atomic_load_explicit(&entry->holds[slab / 64], memory_order_relaxed);
+    consumer->holds.bits++;
+    /* ORDER(hold_set:A) pairs holding:B: the hold before the cursor */
+    atomic_store_explicit(&entry->holding, consumer->holds.bits, memory_order_release);
+    /* ORDER(bit_set:A) pairs holds:B: the hold before the cursor */
+    atomic_store_explicit(&entry->holds[slab / 64], word | UINT64_C(1) << (slab % 64),
+                          memory_order_release);
 }
 
 void unhold_slab(struct shmbus_consumer *consumer, uint64_t slab)

@@ -29,6 +29,8 @@ static int lend_held(struct shmbus_consumer *consumer, struct slot_header *slot,
 {
     uint64_t slab = consumer_slab_of(consumer, consumer->lent.handle);
     hold_slab(consumer, slab);
+    /* ORDER(hold_fence:A) pairs reclaim:A, settle:A: the hold before the generation is read */
+    atomic_thread_fence(memory_order_seq_cst);
     if (generation_of(consumer, slab) == handle_generation(consumer->lent.handle) &&
         ring_recheck(slot, stamp)) {
         consumer->lent_slab = slab;
