@@ -7,6 +7,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/resource.h>
 #include <sys/statvfs.h>
 #include <unistd.h>
 
@@ -70,6 +71,25 @@ START_TEST(a_small_tmpfs)
 }
 END_TEST
 
+/* Not a page is taken from a file system that does not have them all. */
+START_TEST(refused_before_it_is_touched)
+{
+    static const char test[] = "refused_before_it_is_touched";
+    struct shmbus_bus_options options = rig_small();
+    struct rusage before;
+    struct rusage after;
+    if (!rig_needs_root(test) || rig_mount(test, rig_path("half"), "tmpfs", "size=256m") < 0)
+        return;
+    options.folder = rig_path("half");
+    options.capacity = 1 << 22;
+    options.slot_bytes = 128;
+    getrusage(RUSAGE_SELF, &before);
+    no_room(&options);
+    getrusage(RUSAGE_SELF, &after);
+    ck_assert_int_lt(after.ru_maxrss - before.ru_maxrss, 128 * 1024);
+}
+END_TEST
+
 START_TEST(the_others_go_on)
 {
     struct shmbus_bus_options options = rig_small();
@@ -123,4 +143,5 @@ START_TEST(a_read_only_file_system)
 }
 END_TEST
 
-RIG_MAIN("room", a_small_tmpfs, the_others_go_on, no_names_left, a_read_only_file_system)
+RIG_MAIN("room", a_small_tmpfs, refused_before_it_is_touched, the_others_go_on, no_names_left,
+         a_read_only_file_system)
