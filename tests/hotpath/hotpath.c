@@ -34,6 +34,9 @@
 
 /* ---- malloc's family, counted ---- */
 
+/* NOLINTBEGIN(readability-inconsistent-declaration-parameter-name): the C library's declarations
+ * have names that are its own. */
+
 static volatile int counting;
 static volatile uint64_t allocations;
 
@@ -84,6 +87,8 @@ void free(void *memory)
     allocations += (uint64_t)counting;
     __libc_free(memory);
 }
+
+/* NOLINTEND(readability-inconsistent-declaration-parameter-name) */
 
 /* ---- cases ---- */
 

@@ -96,8 +96,8 @@ static void call_open_oldest(struct victim *victim)
 }
 
 #define CONSUMER(row, what, start, how, end)                                                       \
-    .name = row, .messages = what, .before = before_consumer, .setup = start, .call = how,         \
-    .pressure = world_press, .late = late_messages, .finish = end, .after = world_after_consumer
+    .name = (row), .messages = (what), .before = before_consumer, .setup = (start), .call = (how), \
+    .pressure = world_press, .late = late_messages, .finish = (end), .after = world_after_consumer
 
 const struct path paths_consume[] = {
     {CONSUMER("poll_inline", "iiiiii", setup_consumer, call_poll, finish_consumer)},

@@ -167,8 +167,8 @@ static void after_unlink(struct world *world)
 }
 
 #define TAKE_OVER(row, what, start, how, end)                                                      \
-    .name = row, .messages = what, .before = start, .call = how, .late = world_drain,              \
-    .finish = finish_producer, .after = end
+    .name = (row), .messages = (what), .before = (start), .call = (how), .late = world_drain,      \
+    .finish = finish_producer, .after = (end)
 
 const struct path paths_life[] = {
     {.name = "create",

@@ -159,8 +159,8 @@ static void call_close(struct victim *victim)
 }
 
 #define PRODUCER(row, what, how)                                                                   \
-    .name = row, .messages = what, .before = before_producer, .setup = setup_producer,             \
-    .call = how, .pressure = pressure_on_producer, .late = world_check_published,                  \
+    .name = (row), .messages = (what), .before = before_producer, .setup = setup_producer,         \
+    .call = (how), .pressure = pressure_on_producer, .late = world_check_published,                \
     .finish = finish_producer, .after = world_after_producer
 
 const struct path paths_publish[] = {
