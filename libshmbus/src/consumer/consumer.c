@@ -25,6 +25,8 @@ static void orphan(struct process_object *object)
                                            offsetof(struct shmbus_consumer, object));
     consumer->orphaned = 1;
     consumer->lent_slab = HOLD_COPIED;
+    /* A call that is going on in the child, if the fork was in its callback, stores nothing. */
+    consumer->entry = NULL;
     consumer_fail(consumer, -ECHILD);
 }
 

@@ -25,6 +25,11 @@ int consumer_fail(struct shmbus_consumer *consumer, int code)
     return code;
 }
 
+static int orphaned(void)
+{
+    return error_constant(-ECHILD, "the consumer is another process's (open it again after fork)");
+}
+
 static int evicted(struct shmbus_consumer *consumer)
 {
     /* relaxed: only chooses the text */
@@ -63,7 +68,7 @@ int consumer_advance(struct shmbus_consumer *consumer)
     struct control_entry *entry = consumer->entry;
     if (entry == NULL) {
         consumer->stored = consumer->next;
-        return 0;
+        return consumer->orphaned ? orphaned() : 0;
     }
     if (own_words_changed(consumer))
         return evicted(consumer);
@@ -220,12 +225,12 @@ static int ended(struct shmbus_consumer *consumer, uint32_t state)
 int consumer_nothing_there(struct shmbus_consumer *consumer)
 {
     if (consumer->orphaned)
-        return error_constant(-ECHILD, "the consumer is another process's (open it again after "
-                                       "fork)");
+        return orphaned();
     if (consumer->failed != 0)
         return consumer->failed;
-    if (consumer->stored != consumer->next && consumer_advance(consumer) < 0)
-        return -ESTALE;
+    int result = consumer->stored != consumer->next ? consumer_advance(consumer) : 0;
+    if (result < 0)
+        return result;
     /* relaxed: if it is stored, then for good */
     if (atomic_load_explicit(consumer->eviction, memory_order_relaxed) == consumer->epoch)
         return evicted(consumer);

@@ -31,6 +31,7 @@ static int poll_plain(struct shmbus_consumer *consumer, shmbus_handler *handler,
 {
     uint32_t count = 0;
     int stop = 0;
+    int result;
     while (count < most && !stop) {
         struct slot_header *slot = peek(consumer);
         if (slot == NULL)
@@ -46,12 +47,12 @@ static int poll_plain(struct shmbus_consumer *consumer, shmbus_handler *handler,
         consumer->received++;
         consumer->next++;
         if (consumer->next - consumer->stored >= consumer->store_every &&
-            consumer_advance(consumer) < 0)
-            return -ESTALE;
+            (result = consumer_advance(consumer)) < 0)
+            return result;
     }
     consumer->is_lent = 0;
-    if (consumer->next != consumer->stored && consumer_advance(consumer) < 0)
-        return -ESTALE;
+    if (consumer->next != consumer->stored && (result = consumer_advance(consumer)) < 0)
+        return result;
     return (int)count;
 }
 
@@ -82,8 +83,9 @@ static int poll_general(struct shmbus_consumer *consumer, shmbus_handler *handle
 {
     uint32_t count = 0;
     int stop = 0;
+    int result;
     while (count < most && !stop) {
-        int result = step(consumer);
+        result = step(consumer);
         if (result < 0 && count == 0)
             return result;
         if (result <= 0)
@@ -92,11 +94,11 @@ static int poll_general(struct shmbus_consumer *consumer, shmbus_handler *handle
         consumer_finish(consumer);
         count++;
         if (consumer->next - consumer->stored >= consumer->store_every &&
-            consumer_advance(consumer) < 0)
-            return -ESTALE;
+            (result = consumer_advance(consumer)) < 0)
+            return result;
     }
-    if (consumer->next != consumer->stored && consumer_advance(consumer) < 0)
-        return -ESTALE;
+    if (consumer->next != consumer->stored && (result = consumer_advance(consumer)) < 0)
+        return result;
     return (int)count;
 }
 

@@ -106,6 +106,9 @@ int producer_look_at_health(struct shmbus_producer *producer, int blocked,
         describe(producer, i, &look, health, before, now, &described);
         if (health->state != before && producer->on_health != NULL)
             producer->on_health(producer->context, &described);
+        /* The callback forked, and this is the child, which has no mapping. */
+        if (producer->orphaned)
+            return producer_refuse(producer);
         if (count < room)
             out_health[count] = described;
         count++;

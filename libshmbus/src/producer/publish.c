@@ -362,7 +362,7 @@ int shmbus_producer_skip(struct shmbus_producer *producer, uint64_t count)
         result = producer_refuse(producer);
     else
         result = skip(producer, count);
-    uint64_t done = producer->next - before;
+    uint64_t done = producer->orphaned ? 0 : producer->next - before;
     if (done > 0) {
         producer->skipped += done;
         /* relaxed: a count for whoever looks on */

@@ -10,6 +10,9 @@
 
 void producer_store_tail(struct shmbus_producer *producer)
 {
+    /* A call that is going on in the child, if the fork was in its callback, stores nothing. */
+    if (producer->orphaned)
+        return;
     producer->published += producer->next - producer->begun_at;
     producer->begun_at = producer->next;
     /* relaxed: a count for whoever looks on */
@@ -66,7 +69,8 @@ static int has_room(struct shmbus_producer *producer)
 static void look_around(struct shmbus_producer *producer, int blocked)
 {
     producer_look_at_health(producer, blocked, NULL, 0);
-    recovery_reap(&producer->segment, producer->gate.known);
+    if (!producer->orphaned)
+        recovery_reap(&producer->segment, producer->gate.known);
 }
 
 void producer_more_room(struct shmbus_producer *producer, uint64_t count)
@@ -77,22 +81,26 @@ void producer_more_room(struct shmbus_producer *producer, uint64_t count)
         raise_floor(producer, end - capacity);
 }
 
-/* Waits for done() with the producer's timeout; full is what it costs when that is over. */
+/* Waits for done() with the producer's timeout; full is what it costs when that is over. A callback
+ * may fork, which in the child ends it. */
 static int wait_until(struct shmbus_producer *producer,
                       int (*done)(struct shmbus_producer *producer, void *context), void *context,
                       int full, const char *text)
 {
     struct waiter waiter = wait_begin(producer->full_timeout_ns);
     producer_store_tail(producer);
-    for (;;) {
+    while (!producer->orphaned) {
         int step = wait_step(&waiter);
         if (step == WAIT_PROBE || step < 0)
             look_around(producer, 1);
+        if (producer->orphaned)
+            break;
         if (done(producer, context))
             return 0;
         if (step < 0)
             return error_constant(full, text);
     }
+    return producer_refuse(producer);
 }
 
 static int ring_done(struct shmbus_producer *producer, void *context)
@@ -158,14 +166,14 @@ static int wait_passed(struct shmbus_producer *producer, uint64_t target, int64_
 {
     struct waiter waiter = wait_begin(timeout_ns);
     producer_store_tail(producer);
-    for (;;) {
+    while (!producer->orphaned) {
         struct gate_scan scan = gate_look(&producer->gate, producer->next);
         if (scan.required == 0 || scan.slowest >= target)
             return 0;
         int step = wait_step(&waiter);
         if (step == WAIT_PROBE || step < 0)
             look_around(producer, 0);
-        if (step == -ETIMEDOUT) {
+        if (step == -ETIMEDOUT && !producer->orphaned) {
             scan = gate_look(&producer->gate, producer->next);
             if (scan.required == 0 || scan.slowest >= target)
                 return 0;
@@ -173,6 +181,7 @@ static int wait_passed(struct shmbus_producer *producer, uint64_t target, int64_
                                               "shmbus-stat for which)");
         }
     }
+    return producer_refuse(producer);
 }
 
 int shmbus_producer_flush(struct shmbus_producer *producer, int64_t timeout_ns)

@@ -35,11 +35,10 @@ uint64_t ring_find_tail(const struct ring *ring, uint64_t hint)
 void ring_void_beyond(const struct ring *ring, uint64_t tail)
 {
     for (uint64_t i = 0; i <= ring->mask; i++) {
-        uint64_t sequence = tail + i;
-        struct slot_header *slot = ring_slot(ring, sequence);
+        struct slot_header *slot = ring_slot(ring, tail + i);
         uint64_t stamp = ring_poll(slot);
-        /* What stands here is of the lap before, or of nothing, or beyond the tail. */
-        if (stamp == 0 || ring_is_final(stamp, sequence - ring->mask - 1))
+        /* What is below the tail stays: of the lap before, or before a long skipped range. */
+        if (stamp == 0 || !stamp_is_later(stamp, tail - 1))
             continue;
         /* relaxed: only the owner publishes, and it begins after this; consumers go by stamps */
         atomic_store_explicit(&slot->stamp, 0, memory_order_relaxed);

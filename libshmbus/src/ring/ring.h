@@ -138,7 +138,7 @@ static inline uint64_t ring_after(const struct ring *ring, struct slot_header *s
 /* The true end: walks from hint, at most a lap. A hint outside what is published gives hint. */
 uint64_t ring_find_tail(const struct ring *ring, uint64_t hint);
 
-/* Takeover: voids each stamp that is not of [tail - capacity, tail). Only the owner may. */
+/* Takeover: voids each stamp at or beyond tail. Only the owner may. */
 void ring_void_beyond(const struct ring *ring, uint64_t tail);
 
 /* Skipped ranges longer than this have one slot, at their beginning; in shorter ones each sequence
