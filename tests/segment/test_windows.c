@@ -98,6 +98,15 @@ static int replace_and_leave(void)
     return result < 0 ? result : rig_try_create("bus", &options);
 }
 
+static int move_and_live(void)
+{
+    struct shmbus_bus_options options = rig_small();
+    struct shmbus_producer *producer;
+    if (rename(rig_path("shmbus.bus"), rig_path("shmbus.moved")) < 0)
+        return -errno;
+    return shmbus_producer_create("bus", &options, NULL, &producer);
+}
+
 static int remove_it(void)
 {
     return shmbus_unlink("bus", NULL);
@@ -180,6 +189,10 @@ START_TEST(replaced_while_it_is_taken_over)
         assert_ok(rig_try_create("bus", &options));
         ck_assert_int_eq(window.armed, 0);
     }
+    /* One that was only moved has all its files. */
+    other_does(move_and_live, NULL);
+    assert_error(rig_try_open("bus"), -ENOENT, "removed or replaced");
+    assert_error(rig_try_open("bus"), -EBUSY, "living producer");
 }
 END_TEST
 
