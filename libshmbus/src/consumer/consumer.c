@@ -27,7 +27,7 @@ static void orphan(struct process_object *object)
     consumer->lent_slab = HOLD_COPIED;
     /* A call that is going on in the child, if the fork was in its callback, stores nothing. */
     consumer->entry = NULL;
-    consumer_fail(consumer, -ECHILD);
+    consumer_fail(consumer, -ECHILD, "the consumer is another process's");
 }
 
 static int check_times(const struct shmbus_consumer_options *options)
@@ -234,10 +234,10 @@ static int refuse_child(void)
 
 static int rejoin(struct shmbus_consumer *consumer, uint32_t from, uint64_t from_sequence)
 {
-    /* ORDER(rejoin_state:B) pairs replaced:A: a bus that is gone is not joined again */
-    uint32_t state = atomic_load_explicit(&consumer->state->bus_state, memory_order_acquire);
     if (consumer->orphaned)
         return refuse_child();
+    /* ORDER(rejoin_state:B) pairs replaced:A: a bus that is gone is not joined again */
+    uint32_t state = atomic_load_explicit(&consumer->state->bus_state, memory_order_acquire);
     if (from > SHMBUS_FROM_SEQUENCE)
         return error_set(-EINVAL, "from: %" PRIu32 " is no place to begin", from);
     if (state == BUS_REPLACED)
@@ -252,7 +252,8 @@ static int rejoin(struct shmbus_consumer *consumer, uint32_t from, uint64_t from
     consumer->is_plain = is_plain;
     consumer->failed = 0;
     int result = consumer_join_again(consumer);
-    return result < 0 ? consumer_fail(consumer, result) : 0;
+    return result < 0 ? consumer_fail(consumer, result, "joining again failed (try it once more)")
+                      : 0;
 }
 
 int shmbus_consumer_rejoin(struct shmbus_consumer *consumer, uint32_t from, uint64_t from_sequence)

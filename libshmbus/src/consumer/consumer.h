@@ -72,6 +72,7 @@ struct shmbus_consumer {
     struct process_object object;
     struct segment segment;
     int failed; /* for good: what every call returns */
+    const char *why;
     uint32_t orphaned;
 };
 
@@ -92,8 +93,9 @@ int consumer_resume(struct shmbus_consumer *consumer);
 /* Empties the entry, if there is one, and gives it up. */
 void consumer_leave(struct shmbus_consumer *consumer);
 
-/* From here on every call fails with this code. */
-int consumer_fail(struct shmbus_consumer *consumer, int code);
+/* From here on every call fails with this code and, but for the one that found it, this constant
+ * text. Returns the code. */
+int consumer_fail(struct shmbus_consumer *consumer, int code, const char *why);
 
 /* Everything below next was read: says so to the producer. Returns 0 or -ESTALE. */
 int consumer_advance(struct shmbus_consumer *consumer);

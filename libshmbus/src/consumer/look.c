@@ -15,9 +15,10 @@ static struct {
     alignas(SHMBUS_SLOT_BYTES_MAX) unsigned char bytes[SHMBUS_SLOT_BYTES_MAX];
 } nothing;
 
-int consumer_fail(struct shmbus_consumer *consumer, int code)
+int consumer_fail(struct shmbus_consumer *consumer, int code, const char *why)
 {
     consumer->failed = code;
+    consumer->why = why;
     consumer->stored = consumer->next;
     consumer->is_lent = 0;
     consumer->ring.slots = nothing.bytes;
@@ -41,7 +42,9 @@ static int evicted(struct shmbus_consumer *consumer)
                           : "somebody else changed this consumer's words: do not trust messages "
                             "from %" PRIu64 " to %" PRIu64 " (join again)",
               consumer->stored, consumer->next > 0 ? consumer->next - 1 : 0);
-    return consumer_fail(consumer, -ESTALE);
+    return consumer_fail(consumer, -ESTALE,
+                         by_producer ? "evicted by the producer (join again)"
+                                     : "somebody else changed this consumer's words (join again)");
 }
 
 /* Are this consumer's words as it left them, and is it not evicted? Called after the payloads were
@@ -218,8 +221,8 @@ static int ended(struct shmbus_consumer *consumer, uint32_t state)
         return CONSUMER_AGAIN;
     if (state == BUS_CLOSED)
         return error_constant(-EPIPE, "the stream has ended and all of it was read");
-    error_constant(-ESTALE, "the bus was replaced by one of another geometry (open it again)");
-    return consumer_fail(consumer, -ESTALE);
+    static const char why[] = "the bus was replaced by one of another geometry (open it again)";
+    return consumer_fail(consumer, error_constant(-ESTALE, why), why);
 }
 
 int consumer_nothing_there(struct shmbus_consumer *consumer)
@@ -227,7 +230,7 @@ int consumer_nothing_there(struct shmbus_consumer *consumer)
     if (consumer->orphaned)
         return orphaned();
     if (consumer->failed != 0)
-        return consumer->failed;
+        return error_constant(consumer->failed, consumer->why);
     int result = consumer->stored != consumer->next ? consumer_advance(consumer) : 0;
     if (result < 0)
         return result;

@@ -71,6 +71,9 @@ void producer_store_tail(struct shmbus_producer *producer);
 /* Makes next < limit. Returns 0, -EAGAIN or -ECHILD. */
 int producer_make_room(struct shmbus_producer *producer);
 
+/* Makes next + count <= limit; at most a quarter ring. Returns as producer_make_room(). */
+int producer_make_room_for(struct shmbus_producer *producer, uint64_t count);
+
 /* Makes room for count messages as far as it is to be had without waiting. */
 void producer_more_room(struct shmbus_producer *producer, uint64_t count);
 

@@ -314,17 +314,20 @@ int shmbus_producer_publish_batch(struct shmbus_producer *producer,
     return done > 0 ? (int)done : result;
 }
 
-/* One slot that leads past a skipped range. */
-static int publish_gap(struct shmbus_producer *producer, uint64_t target, uint64_t next)
+/* Fills count slots that lead past a skipped range, the first one last: whoever reaches the range
+ * finds all of it, and takeover finds all of it or nothing. */
+static int publish_gap(struct shmbus_producer *producer, uint64_t count, uint64_t target)
 {
-    int result = ready(producer);
+    int result = producer_make_room_for(producer, count);
     if (result < 0)
         return result;
-    struct slot_header *slot = ring_slot(&producer->ring, producer->next);
-    ring_mark(slot, producer->next, STAMP_WRITING);
-    *ring_handle(&producer->ring, slot) = target;
-    ring_publish_as(slot, producer->next, 0, STAMP_SKIPPED);
-    producer->next = next;
+    while (count > 0) {
+        uint64_t sequence = producer->next + --count;
+        struct slot_header *slot = ring_slot(&producer->ring, sequence);
+        ring_mark(slot, sequence, STAMP_WRITING);
+        *ring_handle(&producer->ring, slot) = target;
+        ring_publish_as(slot, sequence, 0, STAMP_SKIPPED);
+    }
     return 0;
 }
 
@@ -333,23 +336,26 @@ static int publish_gap(struct shmbus_producer *producer, uint64_t target, uint64
 static int skip(struct shmbus_producer *producer, uint64_t count)
 {
     uint64_t target = producer->next + count;
-    int result = 0;
-    if (count > SHMBUS_FIRST_SEQUENCE_MAX || target > UINT64_MAX / 4 * 3)
+    if (count == 0)
+        return 0;
+    if (count > SHMBUS_SKIP_MAX)
+        return error_set(-EINVAL, "count: %" PRIu64 " is more than %" PRIu64, count,
+                         SHMBUS_SKIP_MAX);
+    if (target > UINT64_MAX / 4 * 3)
         return error_set(-EINVAL, "count: %" PRIu64 " is beyond the last sequence", count);
-    if (count > ring_gap_limit(producer->ring.mask + 1)) {
-        uint64_t from = producer->next + 1;
-        result = publish_gap(producer, target, target);
-        if (result == 0) {
-            producer->gap_from = from;
-            producer->gap_to = target;
-            producer->limit = 0;
-        }
-    } else {
-        while (result == 0 && producer->next < target)
-            result = publish_gap(producer, target, producer->next + 1);
+    int is_long = count > ring_gap_limit(producer->ring.mask + 1);
+    int result = publish_gap(producer, is_long ? 1 : count, target);
+    if (result < 0)
+        return result;
+    if (is_long) {
+        producer->gap_from = producer->next + 1;
+        producer->gap_to = target;
+        producer->limit = 0;
     }
+    producer->next = target;
+    producer->begun_at += count; /* these are no messages */
     producer_store_tail(producer);
-    return result;
+    return 0;
 }
 
 int shmbus_producer_skip(struct shmbus_producer *producer, uint64_t count)

@@ -55,14 +55,15 @@ static void raise_floor(struct shmbus_producer *producer, uint64_t needed)
     }
 }
 
-static int has_room(struct shmbus_producer *producer)
+static int has_room(struct shmbus_producer *producer, uint64_t count)
 {
-    if (producer->next >= producer->limit) {
-        uint64_t needed =
-            producer->next > producer->ring.mask ? producer->next - producer->ring.mask : 0;
+    uint64_t end = producer->next + count;
+    if (end > producer->limit) {
+        uint64_t capacity = producer->ring.mask + 1;
+        uint64_t needed = end > capacity ? end - capacity : 0;
         raise_floor(producer, needed > producer->gap_to ? needed : producer->gap_to);
     }
-    return producer->next < producer->limit;
+    return end <= producer->limit;
 }
 
 /* Finds out who died or is stalled, and repairs or evicts. */
@@ -105,20 +106,25 @@ static int wait_until(struct shmbus_producer *producer,
 
 static int ring_done(struct shmbus_producer *producer, void *context)
 {
-    (void)context;
-    return has_room(producer);
+    const uint64_t *count = context;
+    return has_room(producer, *count);
 }
 
 int producer_make_room(struct shmbus_producer *producer)
 {
+    return producer_make_room_for(producer, 1);
+}
+
+int producer_make_room_for(struct shmbus_producer *producer, uint64_t count)
+{
     if (producer->orphaned || producer->claim != CLAIM_NONE)
         return producer_refuse(producer);
-    if (has_room(producer))
+    if (has_room(producer, count))
         return 0;
     producer->blocked++;
     /* relaxed: a count for whoever looks on */
     atomic_store_explicit(&producer->entry->blocked, producer->blocked, memory_order_relaxed);
-    return wait_until(producer, ring_done, NULL, -EAGAIN,
+    return wait_until(producer, ring_done, &count, -EAGAIN,
                       "the ring is full: a required consumer is a whole ring behind (see "
                       "shmbus-stat for which)");
 }

@@ -121,18 +121,22 @@ static inline uint64_t ring_meta(struct slot_header *slot)
 /* Is the stamp that of a message that consumers go past: published, aborted or skipped? */
 static inline int ring_is_final(uint64_t stamp, uint64_t sequence)
 {
-    return stamp_is_of(stamp, sequence) && (stamp_state(stamp) & STAMP_PUBLISHED) != 0;
+    uint32_t state = stamp_state(stamp);
+    return stamp_is_of(stamp, sequence) && state >= STAMP_PUBLISHED && state <= STAMP_SKIPPED;
 }
 
 /* Where the stream goes on after a message that goes past this one: the next sequence, but for a
- * skipped range the one that its slot names. A target that is not further on counts as the next. */
+ * skipped range the one that its slot names. A target that is not further on, or that may be of the
+ * message that overwrites the slot, counts as the next. */
 static inline uint64_t ring_after(const struct ring *ring, struct slot_header *slot, uint64_t stamp,
                                   uint64_t sequence)
 {
     if (stamp_state(stamp) != STAMP_SKIPPED)
         return sequence + 1;
     uint64_t target = *(const volatile uint64_t *)ring_handle(ring, slot);
-    return target > sequence && target <= UINT64_MAX / 4 * 3 ? target : sequence + 1;
+    return ring_recheck(slot, stamp) && target > sequence && target <= UINT64_MAX / 4 * 3
+               ? target
+               : sequence + 1;
 }
 
 /* The true end: walks from hint, at most a lap. A hint outside what is published gives hint. */
