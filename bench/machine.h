@@ -24,6 +24,7 @@ struct machine {
     double load_after;
     double elsewhere_percent; /* of all processor time, spent by others while we measured */
     double stolen_percent;    /* of it, taken by the hypervisor */
+    int realtime;             /* 1 if measured at a real-time priority */
     int loaded;               /* 1: do not trust the figures */
     /* for the difference between the two looks */
     double busy_before;

@@ -105,6 +105,7 @@ int main(int argc, char **argv)
         return 2;
     }
     machine_begin(&machine, &pinning);
+    machine.realtime = options.realtime;
     if (pair_begin() != 0)
         return 1;
     int asked = measure_all(&options, &machine, results, &count, &bad);

@@ -29,6 +29,7 @@ static const char usage[] =
     "      --settle SECONDS   before each pair, wait so long at most for others to leave the "
     "machine\n"
     "                         alone\n"
+    "      --realtime         at a real-time priority, so that nobody gets in between\n"
     "      --cpus A,B         these two processors instead of the ones that the topology suggests\n"
     "      --messages N       measure N messages a run\n"
     "      --capacity N       rings of N slots, a power of two\n"
@@ -50,6 +51,7 @@ enum letter {
     OPTION_JSON,
     OPTION_VS,
     OPTION_SETTLE,
+    OPTION_REALTIME,
     OPTION_CPUS,
     OPTION_MESSAGES,
     OPTION_CAPACITY,
@@ -70,6 +72,7 @@ static const struct option long_options[] = {
     {"json", required_argument, NULL, OPTION_JSON},
     {"vs", required_argument, NULL, OPTION_VS},
     {"settle", required_argument, NULL, OPTION_SETTLE},
+    {"realtime", no_argument, NULL, OPTION_REALTIME},
     {"cpus", required_argument, NULL, OPTION_CPUS},
     {"messages", required_argument, NULL, OPTION_MESSAGES},
     {"capacity", required_argument, NULL, OPTION_CAPACITY},
@@ -86,13 +89,14 @@ static const struct option long_options[] = {
 static const char *passed_options[PASSED_MAX + 1];
 static unsigned passed_count;
 
-/* Notes that --vs is to hand this option on. */
+/* Notes that --vs is to hand this option on; value may be NULL. */
 static void pass(const char *name, const char *value)
 {
-    if (passed_count + 2 <= PASSED_MAX) {
-        passed_options[passed_count++] = name;
+    if (passed_count + 2 > PASSED_MAX)
+        return;
+    passed_options[passed_count++] = name;
+    if (value != NULL)
         passed_options[passed_count++] = value;
-    }
 }
 
 static int wrong(const char *what, const char *value)
@@ -189,6 +193,10 @@ static int take(int letter, const char *value, struct options *options)
     case OPTION_SETTLE:
         options->settle_s = (int)number(value, 0, 86400);
         return options->settle_s >= 0 ? OPTIONS_GO : wrong("--settle", value);
+    case OPTION_REALTIME:
+        options->realtime = 1;
+        pass("--realtime", NULL);
+        return OPTIONS_GO;
     case OPTION_CPUS:
         if (sscanf(value, "%d,%d", &options->cpus[0], &options->cpus[1]) != 2)
             return wrong("--cpus", value);

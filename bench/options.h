@@ -15,6 +15,7 @@ struct options {
     const char *json;   /* a file, or "-" */
     const char *versus; /* another binary */
     int single;         /* one run of one runner, in one line for another shmbus-bench */
+    int realtime;       /* SCHED_FIFO while measuring */
     int settle_s;       /* how long to wait for a quiet machine before each pair */
     int cpus[2];        /* -1: asked from the topology */
     uint64_t messages;  /* measured ones */

@@ -109,7 +109,8 @@ static unsigned char *map_memory(int file, uint64_t bytes)
 }
 
 /* What a child does; does not return. */
-static void act(struct role *role, const struct runner *runner, int cpu, int file, uint64_t bytes)
+static void act(struct role *role, const struct runner *runner, int cpu, int realtime, int file,
+                uint64_t bytes)
 {
     struct rusage usage[2];
     prctl(PR_SET_PDEATHSIG, SIGKILL);
@@ -117,6 +118,8 @@ static void act(struct role *role, const struct runner *runner, int cpu, int fil
     int result = topology_pin(cpu);
     if (result != 0)
         _exit(role_fail(role, "cannot run on processor %d: %s", cpu, strerror(-result)));
+    if (realtime && sched_setscheduler(0, SCHED_FIFO, &(struct sched_param){1}) != 0)
+        _exit(role_fail(role, "no real-time priority: %s", strerror(errno)));
     if (bytes != 0) {
         role->memory = map_memory(file, bytes);
         if (role->memory == NULL)
@@ -226,7 +229,7 @@ int pair_run(const struct test *test, const struct runner *runner, const struct 
                             .index = i};
         child[i] = fork();
         if (child[i] == 0)
-            act(&role, runner, machine->pinning.cpu[i], file, bytes);
+            act(&role, runner, machine->pinning.cpu[i], machine->realtime, file, bytes);
         if (child[i] < 0) {
             snprintf(run.why, sizeof(run.why), "fork: %s", strerror(errno));
             run.ok = 0;

@@ -66,7 +66,8 @@ void report_machine(FILE *stream, const struct machine *machine)
             topology_words(pinning->nearness));
     if (pinning->shared_cache > 0)
         fprintf(stream, ", sharing the L%d cache", pinning->shared_cache);
-    fprintf(stream, "; NUMA nodes %d and %d\n", pinning->node[0], pinning->node[1]);
+    fprintf(stream, "; NUMA nodes %d and %d%s\n", pinning->node[0], pinning->node[1],
+            machine->realtime ? "; at a real-time priority" : "");
     fprintf(stream, "  pages      %ld bytes; huge ones in shared memory: %s\n", machine->page_bytes,
             machine->huge_shmem[0] != '\0' ? machine->huge_shmem : "not known");
     fprintf(stream, "  clock      %.4f ns a tick%s\n", machine->ns_per_tick,

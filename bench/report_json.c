@@ -52,8 +52,11 @@ static void put_machine(FILE *stream, const struct machine *machine)
     fprintf(stream, ", \"pinning\": {\"cpus\": [%d, %d], \"numa_nodes\": [%d, %d], ",
             pinning->cpu[0], pinning->cpu[1], pinning->node[0], pinning->node[1]);
     put_text(stream, "kind", topology_words(pinning->nearness));
-    fprintf(stream, ", \"smt_siblings\": %s, \"shared_cache_level\": %d}, ",
-            pinning->nearness == NEAR_SIBLINGS ? "true" : "false", pinning->shared_cache);
+    fprintf(stream,
+            ", \"smt_siblings\": %s, \"shared_cache_level\": %d, "
+            "\"realtime\": %s}, ",
+            pinning->nearness == NEAR_SIBLINGS ? "true" : "false", pinning->shared_cache,
+            machine->realtime ? "true" : "false");
     fprintf(stream, "\"page_bytes\": %ld, ", machine->page_bytes);
     put_text(stream, "huge_shmem", machine->huge_shmem);
     fputs(", ", stream);
