@@ -256,6 +256,27 @@ START_TEST(at_random)
 }
 END_TEST
 
+/* Sequences left out, each with a slot of its own that leads to their end, until the producer dies:
+ * no floor may stand where no slot is. */
+START_TEST(a_short_skip_half_written_is_a_gap)
+{
+    for (uint64_t written = 1; written <= 4; written++) {
+        begin();
+        for (uint64_t i = 0; i < 3; i++)
+            plain_publish(&plain, FIRST + i, STAMP_PUBLISHED);
+        for (uint64_t i = 3; i < 3 + written; i++) {
+            *ring_handle(&plain.ring, ring_slot(&plain.ring, FIRST + i)) = FIRST + 7;
+            plain_publish(&plain, FIRST + i, STAMP_SKIPPED);
+        }
+        ck_assert_int_eq(take_over(FIRST + 3, 2), 0);
+        ck_assert_uint_eq(stream.next, FIRST + 7);
+        ck_assert_uint_eq(stream.gap_from, written < 4 ? FIRST + 3 + written : 0);
+        ck_assert_uint_eq(stream.gap_to, written < 4 ? FIRST + 7 : 0);
+        plain_end(&plain);
+    }
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("unit takeover");
@@ -263,6 +284,7 @@ int main(void)
     tcase_add_test(tcase, a_new_bus_begins_at_its_first_sequence);
     tcase_add_test(tcase, it_goes_on_after_the_last_stamp_whatever_the_hint);
     tcase_add_test(tcase, a_batch_half_released_is_void_and_its_slabs_are_free);
+    tcase_add_test(tcase, a_short_skip_half_written_is_a_gap);
     tcase_add_test(tcase, a_floor_in_the_middle_of_a_raise_comes_down_to_the_slowest);
     tcase_add_test(tcase, without_a_consumer_the_floor_stays);
     tcase_add_test(tcase, the_floor_is_above_what_was_reclaimed);

@@ -260,6 +260,10 @@ static int publish_run(struct shmbus_producer *producer, const struct shmbus_out
     int result = 0;
     if (count > room)
         count = (size_t)room;
+    /* No slot from the hint on is written over, since a takeover walks from there; begun_at is
+     * where the hint stands. */
+    if (first + count > producer->begun_at + producer->ring.mask + 1)
+        producer_store_tail(producer);
     for (; done < count; done++) {
         const struct shmbus_outgoing *message = &messages[done];
         uint64_t sequence = first + done;

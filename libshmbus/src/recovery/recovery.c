@@ -50,7 +50,10 @@ static void find_whole(const struct ring *ring, const struct pool *pool,
             continue;
         }
         uint64_t after = ring_after(ring, slot, ring_poll(slot), at);
-        if (after - at > ring_gap_limit(capacity)) {
+        /* A short range whose producer died in the middle of it has no slots from there on. */
+        if (after > at + 1 && ring_is_final(ring_poll(ring_slot(ring, at + 1)), at + 1)) {
+            after = at + 1;
+        } else if (after > at + 1) {
             stream->gap_from = at + 1;
             stream->gap_to = after;
         }
