@@ -192,7 +192,9 @@ build_all()
     echo "run.sh: building $preset in build/$preset"
     if ! { cmake --preset "$preset" && cmake --build "$build" --parallel "$(nproc)"; } \
         >"$log" 2>&1 </dev/null; then
-        grep -E 'error|Error|warning|undefined' -A4 "$log" | head -n 100 >&2 || tail -n 50 "$log" >&2
+        grep -E '(error|warning|Error|Warning):|CMake Error|undefined reference|FAIL' -A4 "$log" |
+            head -n 100 >&2 || true
+        tail -n 5 "$log" >&2
         echo "run.sh: build of $preset: failed (all of it is in $log)" >&2
         echo "0 passed, 1 failed, 0 skipped"
         exit 1
