@@ -17,6 +17,10 @@
 /* How long an entry that is being repaired is waited for when there is no other. */
 #define ENTRY_WAIT_NS 100000000
 
+/* How long a raise of the floor is waited for that may yet come down: as long as a scan of every
+ * entry takes, with a producer that loses its core meanwhile. */
+#define FLOOR_WAIT_NS 5000000
+
 static int open_control(const struct segment *segment)
 {
     int descriptor =
@@ -129,6 +133,19 @@ static uint64_t floor_now(const struct shmbus_consumer *consumer)
                                 memory_order_seq_cst);
 }
 
+/* The floor, or what comes of it: in the middle of a raise it stands at what is wanted, which may
+ * be above a sequence that a required consumer still keeps on the bus. Once this consumer is
+ * active, a floor at or below its cursor is safe whenever it is seen: a raise that ended above it
+ * would have been stored before, and no floor goes back below that. */
+static uint64_t floor_for(const struct shmbus_consumer *consumer, uint64_t wanted)
+{
+    struct waiter waiter = wait_begin(FLOOR_WAIT_NS);
+    uint64_t floor = floor_now(consumer);
+    while (floor > wanted && wait_step(&waiter) >= 0)
+        floor = floor_now(consumer);
+    return floor;
+}
+
 static uint64_t tail_now(const struct shmbus_consumer *consumer)
 {
     /* ORDER(join_tail:B) pairs tail:A: the hint before the stamps below it */
@@ -168,13 +185,13 @@ static int choose_begin(const struct shmbus_consumer *consumer, uint64_t *out_be
 {
     const struct shmbus_consumer_options *options = &consumer->options;
     uint64_t tail = tail_now(consumer);
-    uint64_t floor = floor_now(consumer);
     uint64_t wanted = options->from_sequence;
     if (options->from == SHMBUS_FROM_TAIL) {
         *out_begin = tail;
     } else if (options->from == SHMBUS_FROM_OLDEST) {
-        *out_begin = floor;
+        *out_begin = floor_now(consumer);
     } else {
+        uint64_t floor = floor_for(consumer, wanted);
         if (wanted > tail || (wanted < floor && !(options->flags & SHMBUS_JOIN_MOVE_UP)))
             return not_there(consumer, wanted);
         *out_begin = wanted < floor ? floor : past_gaps(consumer, wanted, tail);
@@ -193,7 +210,8 @@ static int begin_at(struct shmbus_consumer *consumer, uint64_t begin)
     /* ORDER(join_active:A) pairs state:B, holder_state:B, look_entry:B, health_state:B,
      * resume_state:B: active before the floor is loaded */
     atomic_store_explicit(&entry->state, ENTRY_ACTIVE, memory_order_seq_cst);
-    uint64_t floor = floor_now(consumer);
+    uint64_t floor =
+        options->from == SHMBUS_FROM_SEQUENCE ? floor_for(consumer, begin) : floor_now(consumer);
     if (floor > begin) {
         if (options->from == SHMBUS_FROM_SEQUENCE && !(options->flags & SHMBUS_JOIN_MOVE_UP))
             return not_there(consumer, begin);
