@@ -38,6 +38,7 @@ struct shmbus_producer {
     uint32_t claim_length;
     uint32_t claim_class; /* of the claimed slab */
     uint32_t claim_slab;
+    const void *claim_data; /* what was lent, to tell the open claim from one given up */
     _Atomic uint64_t *tail_word;
     struct producer_entry *entry;
     struct guard guard;

@@ -100,6 +100,7 @@ static int claim(struct shmbus_producer *producer, uint32_t length, struct shmbu
             return result;
     }
     producer->claim_length = length;
+    producer->claim_data = out_claim->data;
     out_claim->sequence = producer->next;
     out_claim->length = length;
     return 0;
@@ -126,13 +127,13 @@ static int not_open(const struct shmbus_producer *producer)
 static inline int is_open(const struct shmbus_producer *producer, const struct shmbus_claim *claim)
 {
     return producer->claim != CLAIM_NONE && claim->sequence == producer->next &&
-           claim->length <= producer->claim_length;
+           claim->data == producer->claim_data;
 }
 
 static int commit(struct shmbus_producer *producer, const struct shmbus_claim *claim, uint16_t type,
                   uint16_t flags)
 {
-    if (!is_open(producer, claim))
+    if (!is_open(producer, claim) || claim->length > producer->claim_length)
         return not_open(producer);
     if (flags & ~SHMBUS_MESSAGE_USER_FLAGS)
         return bad_flags(flags);
@@ -164,7 +165,7 @@ int shmbus_producer_abort(struct shmbus_producer *producer, const struct shmbus_
     int result = guard_enter(&producer->guard);
     if (result < 0)
         return result;
-    if (producer->claim == CLAIM_NONE || claim->sequence != producer->next) {
+    if (!is_open(producer, claim)) {
         result = not_open(producer);
     } else {
         if (producer->claim == CLAIM_POOLED)
