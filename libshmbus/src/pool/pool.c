@@ -201,6 +201,14 @@ void pool_disown(struct pool *pool, struct pool_class *in, uint32_t index)
     in->in_flight.count++;
 }
 
+void pool_disown_all(struct pool *pool)
+{
+    for (uint32_t i = 0; i < pool->class_count; i++)
+        for (uint32_t j = 0; j < pool->classes[i].slab_count; j++)
+            if (pool->classes[i].slab[j].owned)
+                pool_disown(pool, &pool->classes[i], j);
+}
+
 uint64_t pool_wanted_floor(const struct pool_class *in)
 {
     return in->in_flight.first == POOL_NONE ? 0 : in->slab[in->in_flight.first].last_sequence + 1;

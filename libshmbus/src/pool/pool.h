@@ -96,6 +96,9 @@ void pool_publish(struct pool_class *in, uint32_t index, uint64_t sequence);
 /* The producer no longer keeps the slab itself. */
 void pool_disown(struct pool *pool, struct pool_class *in, uint32_t index);
 
+/* The producer goes, and keeps nothing any longer. */
+void pool_disown_all(struct pool *pool);
+
 /* The least floor at which something of a class could be reclaimed; 0 when nothing is in flight. */
 uint64_t pool_wanted_floor(const struct pool_class *in);
 

@@ -259,6 +259,7 @@ void shmbus_producer_close(struct shmbus_producer *producer)
     process_remove(&producer->object);
     process_release();
     producer_store_tail(producer);
+    pool_disown_all(&producer->pool);
     /* relaxed: its own word, for whoever looks on */
     atomic_store_explicit(&producer->entry->state, PRODUCER_FREE, memory_order_relaxed);
     /* ORDER(close:A) pairs bus_state:B, look_state:B: every stamp before the end of the stream */
