@@ -47,6 +47,7 @@ extern "C" {
 #define SHMBUS_SLAB_BYTES_MAX     1073741824       /* bytes */
 #define SHMBUS_SLABS_MAX          268435456        /* slabs of one class */
 #define SHMBUS_FIRST_SEQUENCE_MAX (UINT64_MAX / 2) /* greatest first sequence */
+#define SHMBUS_SKIP_MAX           (UINT64_MAX >> 10) /* sequences that one call leaves out */
 #define SHMBUS_NODES_MAX          64               /* NUMA nodes that a report has room for */
 
 #define SHMBUS_FOREVER (-1) /* a timeout without limit */
@@ -566,15 +567,16 @@ SHMBUS_API int shmbus_producer_required(struct shmbus_producer *producer, uint64
 
 /**
  * Leaves sequences out on purpose: a replay or a bridge has gaps. Consumers are told of them as
- * lost. A gap of a whole ring or more waits until every required consumer is at its beginning.
+ * lost. All of them are left out, or none. After a gap of more than a quarter ring the next message
+ * waits, as for a full ring, until every required consumer is past the gap.
  *
  * @param producer  the producer.
- * @param count     how many sequences; 0 does nothing.
+ * @param count     how many sequences, at most SHMBUS_SKIP_MAX; 0 does nothing.
  *
  * Returns: 0.
- * Errors: -EINVAL the sequences would end; -EAGAIN the ring is full (after full_timeout_ns); -EBUSY
- *         a claim is open, or another thread is inside (debug builds); -ECHILD the producer is
- *         another process's.
+ * Errors: -EINVAL more than that, or the sequences would end; -EAGAIN the ring is full (after
+ *         full_timeout_ns): nothing was left out; -EBUSY a claim is open, or another thread is
+ *         inside (debug builds); -ECHILD the producer is another process's.
  * Ownership: none.
  * Threads: the one that owns the producer.
  * Blocks: only when the ring is full, up to full_timeout_ns. Allocates nothing.

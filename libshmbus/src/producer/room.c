@@ -138,16 +138,19 @@ static int slabs_done(struct shmbus_producer *producer, void *context)
 {
     const struct slab_wish *wish = context;
     struct pool_class *from = &producer->pool.classes[wish->class_index];
-    /* First with the floor as it is, then with one raised for the oldest slab in flight. */
-    pool_reclaim(&producer->pool, from, producer->gate.floor);
-    if (from->free_count >= wish->count)
-        return 1;
-    uint64_t needed = pool_wanted_floor(from);
-    if (needed > producer->gate.floor) {
-        raise_floor(producer, needed);
+    /* First with the floor as it is, then with one raised for the oldest slab in flight. Ends: each
+     * round raises the floor, which is at most the tail. */
+    for (;;) {
         pool_reclaim(&producer->pool, from, producer->gate.floor);
+        if (from->free_count >= wish->count)
+            return 1;
+        uint64_t before = producer->gate.floor;
+        uint64_t needed = pool_wanted_floor(from);
+        if (needed > before)
+            raise_floor(producer, needed);
+        if (producer->gate.floor == before)
+            return 0;
     }
-    return from->free_count >= wish->count;
 }
 
 int producer_need_slabs(struct shmbus_producer *producer, uint32_t class_index, uint32_t count)
