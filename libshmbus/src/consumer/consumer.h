@@ -60,7 +60,7 @@ struct shmbus_consumer {
     uint64_t filtered;
     uint64_t aborted;
     uint64_t lent_slab;     /* that an optional one holds while it is lent; HOLD_COPIED: none */
-    uint64_t deadline_at;   /* the sequence that the deadline's clock runs for */
+    uint64_t deadline_at;   /* messages received when the deadline's clock began */
     int64_t deadline_from;  /* when it began; 0: it does not run */
     const uint64_t *wanted; /* a bit for each type; NULL: all */
     unsigned char *copy;    /* of the payload that is lent, for those that do not gate */

@@ -17,6 +17,9 @@
 /* How long an entry that is being repaired is waited for when there is no other. */
 #define ENTRY_WAIT_NS 100000000
 
+/* How often a producer that overtakes a joiner's walk to the tail is run after. */
+#define TAIL_TRIES 16
+
 /* How long a raise of the floor is waited for that may yet come down: as long as a scan of every
  * entry takes, with a producer that loses its core meanwhile. */
 #define FLOOR_WAIT_NS 5000000
@@ -95,8 +98,13 @@ static void fill_entry(struct shmbus_consumer *consumer)
     uint64_t evicted = atomic_load_explicit(consumer->eviction, memory_order_relaxed);
     uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed) + 1;
     consumer->epoch = epoch == evicted || epoch == 0 ? evicted + 1 : epoch;
+    if (consumer->epoch == 0)
+        consumer->epoch = 1;
     atomic_store_explicit(&entry->state, ENTRY_JOINING, memory_order_relaxed);
-    atomic_store_explicit(&entry->epoch, consumer->epoch, memory_order_relaxed);
+    /* ORDER(join_epoch:A) pairs scan_epoch:B: the one before has left, and the floor is not loaded
+     */
+    atomic_store_explicit(&entry->epoch, consumer->epoch, memory_order_seq_cst);
+    /* relaxed: as above */
     atomic_store_explicit(&entry->kind, consumer->options.kind, memory_order_relaxed);
     atomic_store_explicit(&entry->received, 0, memory_order_relaxed);
     atomic_store_explicit(&entry->lost, 0, memory_order_relaxed);
@@ -148,9 +156,16 @@ static uint64_t floor_for(const struct shmbus_consumer *consumer, uint64_t wante
 
 static uint64_t tail_now(const struct shmbus_consumer *consumer)
 {
-    /* ORDER(join_tail:B) pairs tail:A: the hint before the stamps below it */
-    uint64_t hint = atomic_load_explicit(&consumer->state->tail, memory_order_acquire);
-    return ring_find_tail(&consumer->ring, hint);
+    uint64_t tail = 0;
+    /* A walk that is overtaken ends in the middle of the stream: then there is a newer hint. */
+    for (int i = 0; i < TAIL_TRIES; i++) {
+        /* ORDER(join_tail:B) pairs tail:A: the hint before the stamps below it */
+        uint64_t hint = atomic_load_explicit(&consumer->state->tail, memory_order_acquire);
+        if (i > 0 && hint <= tail)
+            break;
+        tail = ring_find_tail(&consumer->ring, hint);
+    }
+    return tail;
 }
 
 static int not_there(const struct shmbus_consumer *consumer, uint64_t wanted)
@@ -300,13 +315,14 @@ int consumer_join(struct shmbus_consumer *consumer)
 int consumer_join_again(struct shmbus_consumer *consumer)
 {
     uint64_t begin;
-    if (consumer->entry == NULL)
-        return join_unseen(consumer);
     consumer->received = 0;
     consumer->lost = 0;
     consumer->filtered = 0;
     consumer->aborted = 0;
     consumer->resumed = 0;
+    consumer->deadline_from = 0;
+    if (consumer->entry == NULL)
+        return join_unseen(consumer);
     fill_entry(consumer);
     int result = choose_begin(consumer, &begin);
     if (result == 0)

@@ -123,26 +123,53 @@ static void go_past_unwanted(struct shmbus_consumer *consumer)
         show(&consumer->entry->filtered, consumer->filtered);
 }
 
-/* Lapped: goes on at the floor. What was missed is counted exactly. */
-static void go_to_floor(struct shmbus_consumer *consumer)
+/* Is this one of those that do not gate, and below the floor? */
+static int is_below_floor(const struct shmbus_consumer *consumer, uint64_t *out_floor)
 {
     const struct producer_entry *producer =
         (const struct producer_entry *)(const void *)(consumer->feed +
                                                       consumer->header->producers.offset);
-    /* relaxed: a floor that is out of date costs another look, never a message */
-    uint64_t floor = atomic_load_explicit(&producer->floor, memory_order_relaxed);
-    uint64_t target = floor > consumer->next ? floor : consumer->next + 1;
-    consumer_tell_lost(consumer, consumer->next, target - consumer->next);
+    if (consumer->options.kind == SHMBUS_REQUIRED)
+        return 0;
+    /* ORDER(lapped_floor:B) pairs floor:A, floor_down:A, takeover_floor:A: the floor before the
+     * second look at a stamp below it */
+    *out_floor = atomic_load_explicit(&producer->floor, memory_order_acquire);
+    return *out_floor > consumer->next;
 }
 
-/* An optional consumer with a slack goes to the tail when it is further behind. */
+/* Nothing is at next. Below the floor it never will be, since it was there: lapped, or voided by a
+ * takeover. Then it goes on at the floor, and what was missed is counted exactly. Returns whether
+ * there is something to look at. */
+static int goes_to_floor(struct shmbus_consumer *consumer)
+{
+    uint64_t floor;
+    if (!is_below_floor(consumer, &floor))
+        return 0;
+    uint64_t stamp = ring_poll(ring_slot(&consumer->ring, consumer->next));
+    /* It may have come between the first look and the floor. */
+    if (!ring_is_final(stamp, consumer->next))
+        consumer_tell_lost(consumer, consumer->next, floor - consumer->next);
+    return 1;
+}
+
+/* An optional consumer with a slack goes to the tail when it is further behind. The hint may lag
+ * itself, so a stamp is looked at first, and the tail is found by walking. */
 static int skips_ahead(struct shmbus_consumer *consumer)
 {
-    if (consumer->options.slack == 0 || consumer->options.kind == SHMBUS_REQUIRED)
+    uint64_t slack = consumer->options.slack;
+    if (slack == 0 || consumer->options.kind == SHMBUS_REQUIRED)
         return 0;
     /* ORDER(slack_tail:B) pairs tail:A: the hint before the stamps below it */
-    uint64_t tail = atomic_load_explicit(&consumer->state->tail, memory_order_acquire);
-    if (tail <= consumer->next || tail - consumer->next <= consumer->options.slack)
+    uint64_t hint = atomic_load_explicit(&consumer->state->tail, memory_order_acquire);
+    uint64_t from = hint > consumer->next ? hint : consumer->next;
+    if (from - consumer->next <= slack) {
+        uint64_t limit = consumer->next + slack;
+        if (slack > consumer->ring.mask ||
+            !ring_is_final(ring_poll(ring_slot(&consumer->ring, limit)), limit))
+            return 0;
+    }
+    uint64_t tail = ring_find_tail(&consumer->ring, from);
+    if (tail - consumer->next <= slack)
         return 0;
     consumer_tell_lost(consumer, consumer->next, tail - consumer->next);
     return 1;
@@ -186,10 +213,7 @@ struct slot_header *consumer_look(struct shmbus_consumer *consumer)
             uint64_t target = ring_after(&consumer->ring, slot, stamp, consumer->next);
             if (ring_recheck(slot, stamp))
                 consumer_tell_lost(consumer, consumer->next, target - consumer->next);
-        } else if (consumer->options.kind != SHMBUS_REQUIRED &&
-                   stamp_is_later(stamp, consumer->next)) {
-            go_to_floor(consumer);
-        } else {
+        } else if (!goes_to_floor(consumer)) {
             return NULL;
         }
         if (consumer->next - consumer->stored >= consumer->store_every &&
@@ -198,12 +222,13 @@ struct slot_header *consumer_look(struct shmbus_consumer *consumer)
     }
 }
 
-/* The clock of the deadline runs from the first time that nothing was there. */
+/* The clock of the deadline runs from the first time that nothing was there after a message. What
+ * is lost or not wanted is no message. */
 static void watch_deadline(struct shmbus_consumer *consumer)
 {
     int64_t now = wait_now();
-    if (consumer->deadline_at != consumer->next || consumer->deadline_from == 0) {
-        consumer->deadline_at = consumer->next;
+    if (consumer->deadline_at != consumer->received || consumer->deadline_from == 0) {
+        consumer->deadline_at = consumer->received;
         consumer->deadline_from = now;
     } else if (consumer->deadline_from < INT64_MAX &&
                now - consumer->deadline_from >= consumer->options.deadline_ns) {
@@ -215,9 +240,9 @@ static void watch_deadline(struct shmbus_consumer *consumer)
 /* The stream has ended in this segment, unless a message came with the end. */
 static int ended(struct shmbus_consumer *consumer, uint32_t state)
 {
+    uint64_t floor;
     uint64_t stamp = ring_poll(ring_slot(&consumer->ring, consumer->next));
-    if (ring_is_final(stamp, consumer->next) ||
-        (consumer->options.kind != SHMBUS_REQUIRED && stamp_is_later(stamp, consumer->next)))
+    if (ring_is_final(stamp, consumer->next) || is_below_floor(consumer, &floor))
         return CONSUMER_AGAIN;
     if (state == BUS_CLOSED)
         return error_constant(-EPIPE, "the stream has ended and all of it was read");

@@ -47,6 +47,8 @@ struct gate_scan gate_look(struct gate *gate, uint64_t next)
     uint32_t known = gate_known(gate);
     for (uint32_t i = 0; i < known; i++) {
         struct control_entry *entry = gate_entry(gate, i);
+        /* ORDER(scan_epoch:B) pairs join_epoch:A: the floor is stored before epochs are read */
+        uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_seq_cst);
         /* ORDER(state:B) pairs join_active:A, leave:A, grace:A, resume:A: the floor is stored
          * before states are read
          */
@@ -56,8 +58,6 @@ struct gate_scan gate_look(struct gate *gate, uint64_t next)
         /* relaxed: stored before state, which was acquired */
         if (atomic_load_explicit(&entry->kind, memory_order_relaxed) != SHMBUS_REQUIRED)
             continue;
-        /* relaxed: as kind */
-        uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed);
         if (gate_is_evicted(gate, i, epoch))
             continue;
         /* ORDER(gate_scan:B) pairs cursor:A, join_cursor:A, cursor_up:A: cursor before the slot is
@@ -67,17 +67,16 @@ struct gate_scan gate_look(struct gate *gate, uint64_t next)
         /* relaxed: only tells whether the entry changed hands between the two looks */
         int same = atomic_load_explicit(&entry->epoch, memory_order_relaxed) == epoch;
         struct gate_seen *seen = &gate->seen[i];
-        if (same && seen->epoch != epoch && !may_require(gate, entry)) {
-            gate_evict(gate, i, epoch);
+        /* The one before has left, and the one that comes will see the floor. No epoch is 0. */
+        if (!same || epoch == 0)
             continue;
-        }
         int back = seen->epoch == epoch && cursor < seen->cursor;
-        if (same && (cursor > next || back)) {
+        int may_not = seen->epoch != epoch && !may_require(gate, entry);
+        if (cursor > next || back || may_not) {
             gate_evict(gate, i, epoch);
             continue;
         }
-        if (same)
-            *seen = (struct gate_seen){epoch, cursor};
+        *seen = (struct gate_seen){epoch, cursor};
         if (scan.required++ == 0 || cursor < scan.slowest) {
             scan.slowest = cursor < next ? cursor : next;
             scan.slowest_entry = i;
@@ -91,14 +90,14 @@ uint64_t gate_raise(struct gate *gate, uint64_t wanted, uint64_t next)
     uint64_t before = gate->floor;
     if (wanted <= before)
         return before;
-    /* ORDER(floor:A) pairs join_floor:B: the floor is stored before the scan */
+    /* ORDER(floor:A) pairs join_floor:B, lapped_floor:B: the floor is stored before the scan */
     atomic_store_explicit(gate->floor_word, wanted, memory_order_seq_cst);
     struct gate_scan scan = gate_look(gate, next);
     uint64_t floor = scan.slowest < wanted ? scan.slowest : wanted;
     if (floor < before)
         floor = before;
     if (floor != wanted) {
-        /* ORDER(floor_down:A) pairs join_floor:B: what the scan allows */
+        /* ORDER(floor_down:A) pairs join_floor:B, lapped_floor:B: what the scan allows */
         atomic_store_explicit(gate->floor_word, floor, memory_order_seq_cst);
     }
     gate->floor = floor;
