@@ -31,8 +31,27 @@ static int open_control(const struct segment *segment)
     return descriptor < 0 ? segment_errno(errno, segment->name, "control") : descriptor;
 }
 
+/* Nobody lives in this entry: this consumer has its life and its repair byte now. What the dead
+ * left is repaired first, and a place that is kept for one that may resume is not taken. Returns 1
+ * with control mapped if the entry is free, 0, or an errno. */
+static int take_if_free(struct shmbus_consumer *consumer, int life, uint32_t index)
+{
+    struct segment *segment = &consumer->segment;
+    int result = segment_map_control(segment, life, index);
+    if (result < 0)
+        return result;
+    recovery_repair(segment, index);
+    struct control_entry *entry = layout_entry(segment->control, consumer->header, index);
+    /* relaxed: nobody else may store it now */
+    if (atomic_load_explicit(&entry->state, memory_order_relaxed) == ENTRY_FREE)
+        return 1;
+    segment_unmap_control(segment);
+    lock_drop(life, LOCK_LIFE + (int64_t)index);
+    return 0;
+}
+
 /* Tries each entry once. Returns 0, -EAGAIN when one was passed over because it is being repaired
- * or joined, or -EUSERS when somebody lives in each. */
+ * or joined, or -EUSERS when somebody lives in each, or its place is kept. */
 static int try_entries(struct shmbus_consumer *consumer, int life, int repair)
 {
     int result = -EUSERS;
@@ -47,8 +66,10 @@ static int try_entries(struct shmbus_consumer *consumer, int life, int repair)
             continue;
         }
         if (lock_take(life, LOCK_LIFE + (int64_t)i) == 0) {
+            int taken = take_if_free(consumer, life, i);
             consumer->index = i;
-            return 0;
+            if (taken != 0)
+                return taken < 0 ? taken : 0;
         }
         lock_drop(repair, LOCK_REPAIR + (int64_t)i);
     }
@@ -80,6 +101,8 @@ static int take_entry(struct shmbus_consumer *consumer, int *out_life, int *out_
     }
     close(life);
     close(repair);
+    if (result != -EAGAIN && result != -EUSERS)
+        return result;
     return error_set(-EUSERS,
                      "%s: all %" PRIu32
                      " entries for consumers are taken (create the bus with more "

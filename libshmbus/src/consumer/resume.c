@@ -12,6 +12,9 @@
 #include <string.h>
 #include <unistd.h>
 
+/* How long an entry that is being repaired is waited for. */
+#define REPAIR_WAIT_NS 100000000
+
 /* Is this the place of one of our name? Its words are a peer's: only looked at. */
 static int is_ours(const struct shmbus_consumer *consumer, const struct control_entry *entry)
 {
@@ -42,8 +45,18 @@ static int is_over(const struct shmbus_consumer *consumer, const struct control_
     return atomic_load_explicit(&verdict->evicted, memory_order_relaxed) == epoch;
 }
 
-/* Takes the entry over, under its life and its repair byte. The cursor must be one that the stream
- * can have: not beyond the tail. */
+/* Is this where the stream can be read on: at its tail, or at what is still there? A cursor that
+ * somebody forged is neither. */
+static int can_go_on(const struct shmbus_consumer *consumer, uint64_t cursor)
+{
+    /* relaxed: the locks order it after what the dead stored */
+    uint64_t hint = atomic_load_explicit(&consumer->state->tail, memory_order_relaxed);
+    uint64_t tail = ring_find_tail(&consumer->ring, hint);
+    return cursor == tail ||
+           (cursor < tail && ring_is_final(ring_poll(ring_slot(&consumer->ring, cursor)), cursor));
+}
+
+/* Takes the entry over, under its life and its repair byte. */
 static int go_on(struct shmbus_consumer *consumer, uint32_t index)
 {
     struct control_entry *entry = layout_entry(consumer->segment.control, consumer->header, index);
@@ -51,9 +64,7 @@ static int go_on(struct shmbus_consumer *consumer, uint32_t index)
     /* relaxed: the locks order them after what the dead stored */
     uint64_t cursor = atomic_load_explicit(&entry->cursor, memory_order_relaxed);
 
-    /* relaxed: as above */
-    uint64_t hint = atomic_load_explicit(&consumer->state->tail, memory_order_relaxed);
-    if (cursor > ring_find_tail(&consumer->ring, hint))
+    if (!can_go_on(consumer, cursor))
         return 0;
     consumer->index = index;
     consumer->entry = entry;
@@ -78,6 +89,19 @@ static int go_on(struct shmbus_consumer *consumer, uint32_t index)
     return 1;
 }
 
+/* Takes repair and life byte of an entry. One that is being repaired is waited for: a repairer
+ * needs no longer than it takes to clear it, unless it is stopped. */
+static int take_bytes(int repair, int life, uint32_t index)
+{
+    struct waiter waiter = wait_begin(REPAIR_WAIT_NS);
+    int result;
+    do {
+        result = lock_take(repair, LOCK_REPAIR + (int64_t)index);
+    } while (result == -EAGAIN && lock_probe(repair, LOCK_LIFE + (int64_t)index) == 0 &&
+             wait_step(&waiter) >= 0);
+    return result < 0 ? result : lock_take(life, LOCK_LIFE + (int64_t)index);
+}
+
 /* Tries one entry whose words look like ours. */
 static int try_entry(struct shmbus_consumer *consumer, uint32_t index)
 {
@@ -87,8 +111,7 @@ static int try_entry(struct shmbus_consumer *consumer, uint32_t index)
     int result = 0;
     if (life < 0 || repair < 0) {
         result = segment_errno(errno, segment->name, "control");
-    } else if (lock_take(repair, LOCK_REPAIR + (int64_t)index) < 0 ||
-               lock_take(life, LOCK_LIFE + (int64_t)index) < 0) {
+    } else if (take_bytes(repair, life, index) < 0) {
         result = error_set(-EBUSY,
                            "%s: a consumer named %s lives or is being repaired (choose "
                            "another name)",

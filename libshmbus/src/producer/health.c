@@ -42,9 +42,12 @@ static uint32_t judge(const struct shmbus_producer *producer, uint32_t index,
     const struct segment *segment = &producer->segment;
     if (gate_is_evicted(&producer->gate, index, look->epoch))
         return SHMBUS_HEALTH_EVICTED;
-    if (lock_probe(segment->probe_control, LOCK_LIFE + (int64_t)index) == 0)
-        return look->state == ENTRY_GRACE || look->entry->grace_ns > 0 ? SHMBUS_HEALTH_GRACE
-                                                                       : SHMBUS_HEALTH_DEAD;
+    if (lock_probe(segment->probe_control, LOCK_LIFE + (int64_t)index) == 0) {
+        /* relaxed: stored before the state, which was acquired */
+        int64_t until_ns = atomic_load_explicit(&look->entry->grace_until_ns, memory_order_relaxed);
+        int is_kept = look->state == ENTRY_GRACE ? now < until_ns : look->entry->grace_ns > 0;
+        return is_kept ? SHMBUS_HEALTH_GRACE : SHMBUS_HEALTH_DEAD;
+    }
     if (health->epoch != look->epoch || health->cursor != look->cursor ||
         look->cursor >= producer->next) {
         health->since_ns = look->cursor < producer->next ? now : 0;

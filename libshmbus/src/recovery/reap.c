@@ -36,20 +36,25 @@ static void begin_grace(struct control_entry *entry, int64_t until_ns, uint64_t 
     atomic_store_explicit(&entry->state, ENTRY_GRACE, memory_order_seq_cst);
 }
 
-/* Repairs an entry that is proven dead. Returns 1 if that changed something. */
-static int repair(struct control_entry *entry, uint64_t slab_total)
+int recovery_repair(const struct segment *segment, uint32_t index)
 {
+    struct control_entry *entry = layout_entry(segment->control, &segment->header, index);
+    uint64_t slab_total = layout_slab_total(&segment->header);
     int64_t now = wait_now();
     int64_t grace_ns = entry->grace_ns;
-    /* relaxed: the locks order them after what the dead stored */
+    /* relaxed: the locks order them after what the dead stored; a producer that evicts it at this
+     * moment does not heed its place either */
+    uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed);
+    uint64_t evicted =
+        atomic_load_explicit(&segment_verdicts(segment)[index].evicted, memory_order_relaxed);
     uint32_t state = atomic_load_explicit(&entry->state, memory_order_relaxed);
     uint32_t kind = atomic_load_explicit(&entry->kind, memory_order_relaxed);
     int64_t until_ns = atomic_load_explicit(&entry->grace_until_ns, memory_order_relaxed);
     if (state == ENTRY_FREE)
         return 0;
-    if (state == ENTRY_GRACE && now < until_ns)
+    if (state == ENTRY_GRACE && now < until_ns && epoch != evicted)
         return 0;
-    if (state == ENTRY_ACTIVE && kind == SHMBUS_REQUIRED && grace_ns > 0 &&
+    if (state == ENTRY_ACTIVE && kind == SHMBUS_REQUIRED && epoch != evicted && grace_ns > 0 &&
         grace_ns <= INT64_MAX - now)
         begin_grace(entry, now + grace_ns, slab_total);
     else
@@ -67,8 +72,7 @@ static int reap_one(struct segment *segment, uint32_t index)
     int reaped = 0;
     if (lock_take(descriptor, LOCK_REPAIR + (int64_t)index) == 0 &&
         lock_probe(descriptor, LOCK_LIFE + (int64_t)index) == 0)
-        reaped = repair(layout_entry(segment->control, &segment->header, index),
-                        layout_slab_total(&segment->header));
+        reaped = recovery_repair(segment, index);
     close(descriptor);
     return reaped;
 }
