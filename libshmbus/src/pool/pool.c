@@ -266,6 +266,16 @@ uint64_t pool_count_held(struct pool *pool, const struct pool_class *in)
     return held;
 }
 
+int pool_is_holder(const struct pool *pool, const struct pool_class *in, uint32_t entry_index)
+{
+    const struct control_entry *entry = holder_entry(pool, entry_index);
+    for (uint64_t slab = in->first_slab; slab < in->first_slab + in->slab_count; slab++)
+        /* relaxed: asked of one that is stalled, to blame it */
+        if (atomic_load_explicit(&entry->holds[slab / 64], memory_order_relaxed) >> (slab % 64) & 1)
+            return 1;
+    return 0;
+}
+
 /* Frees those of a batch that nobody holds, and puts the others on the held list. */
 static uint32_t settle_batch(struct pool *pool, struct pool_class *in, const uint32_t *batch,
                              uint32_t count)

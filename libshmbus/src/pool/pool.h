@@ -108,6 +108,9 @@ uint32_t pool_reclaim(struct pool *pool, struct pool_class *in, uint64_t floor);
 /* How many slabs of a class some consumer holds now. */
 uint64_t pool_count_held(struct pool *pool, const struct pool_class *in);
 
+/* Does this consumer's entry hold a slab of a class? */
+int pool_is_holder(const struct pool *pool, const struct pool_class *in, uint32_t entry_index);
+
 /* Finds a slab by an untrusted handle: its class and index, or -EBADMSG. */
 int pool_resolve(const struct pool *pool, uint64_t handle, uint32_t *out_class,
                  uint32_t *out_index);

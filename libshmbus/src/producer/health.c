@@ -82,6 +82,14 @@ static void evict(struct shmbus_producer *producer, uint32_t index, struct healt
     atomic_store_explicit(&producer->entry->evicted, producer->evicted, memory_order_relaxed);
 }
 
+/* Does it keep back what the producer waits for: by its cursor, or by holds on slabs of the class?
+ */
+static int blocks(const struct shmbus_producer *producer, uint32_t index, const struct look *look)
+{
+    return look->cursor < producer->needed ||
+           (producer->wanting != NULL && pool_is_holder(&producer->pool, producer->wanting, index));
+}
+
 int producer_look_at_health(struct shmbus_producer *producer, int blocked,
                             struct shmbus_health *out_health, uint32_t room)
 {
@@ -100,7 +108,7 @@ int producer_look_at_health(struct shmbus_producer *producer, int blocked,
         health->cursor = look.cursor;
         health->state = state;
         if (state == SHMBUS_HEALTH_STALLED && blocked && (header->flags & SHMBUS_BUS_EVICT) &&
-            look.cursor < producer->needed)
+            blocks(producer, i, &look))
             evict(producer, i, health);
         /* relaxed: for whoever looks on */
         atomic_store_explicit(&segment_verdicts(&producer->segment)[i].stalled_epoch,

@@ -52,6 +52,7 @@ struct shmbus_producer {
     uint64_t gap_from;  /* the last long skipped range: no floor may stand inside it */
     uint64_t gap_to;
     uint64_t needed; /* the floor that was needed when the producer was blocked last */
+    const struct pool_class *wanting; /* the class that slabs are waited for of, or NULL */
     uint64_t skipped;
     uint64_t evicted;
     uint64_t history_yielded;

@@ -69,6 +69,8 @@ static int has_room(struct shmbus_producer *producer, uint64_t count)
 /* Finds out who died or is stalled, and repairs or evicts. */
 static void look_around(struct shmbus_producer *producer, int blocked)
 {
+    /* Whoever joined since the last raise may be dead, and hold what is waited for. */
+    gate_look(&producer->gate, producer->next);
     producer_look_at_health(producer, blocked, NULL, 0);
     if (!producer->orphaned)
         recovery_reap(&producer->segment, producer->gate.known);
@@ -165,9 +167,12 @@ int producer_need_slabs(struct shmbus_producer *producer, uint32_t class_index, 
     atomic_store_explicit(&producer->entry->exhausted, producer->exhausted, memory_order_relaxed);
     if (producer->on_exhausted != NULL)
         producer->on_exhausted(producer->context, class_index, from->exhausted);
-    return wait_until(producer, slabs_done, &wish, -ENOBUFS,
-                      "no slab is left in the class: consumers lag or hold, or the pool is too "
-                      "small (see shmbus-stat)");
+    producer->wanting = from;
+    int result = wait_until(producer, slabs_done, &wish, -ENOBUFS,
+                            "no slab is left in the class: consumers lag or hold, or the pool is "
+                            "too small (see shmbus-stat)");
+    producer->wanting = NULL;
+    return result;
 }
 
 /* Waits until no required consumer is below target. */
