@@ -243,17 +243,16 @@ static int rejoin(struct shmbus_consumer *consumer, uint32_t from, uint64_t from
     if (state == BUS_REPLACED)
         return error_constant(-ESTALE, "the bus was replaced by one of another geometry (open it "
                                        "again)");
+    int failed = consumer->failed;
     consumer->options.from = from;
     consumer->options.from_sequence = from_sequence;
-    consumer->is_lent = 0;
-    holds_reset(&consumer->holds, layout_slab_total(consumer->header));
-    uint32_t is_plain = consumer->is_plain;
-    set_view(consumer);
-    consumer->is_plain = is_plain;
+    consumer->ring = ring_view(consumer->segment.feed, consumer->header);
     consumer->failed = 0;
     int result = consumer_join_again(consumer);
-    return result < 0 ? consumer_fail(consumer, result, "joining again failed (try it once more)")
-                      : 0;
+    /* It stays as it is. */
+    if (result < 0 && failed != 0 && consumer->failed == 0)
+        consumer_fail(consumer, failed, consumer->why);
+    return result;
 }
 
 int shmbus_consumer_rejoin(struct shmbus_consumer *consumer, uint32_t from, uint64_t from_sequence)

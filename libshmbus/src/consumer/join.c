@@ -338,6 +338,12 @@ int consumer_join(struct shmbus_consumer *consumer)
 int consumer_join_again(struct shmbus_consumer *consumer)
 {
     uint64_t begin;
+    int result = choose_begin(consumer, &begin);
+    if (result < 0)
+        return result;
+    consumer->is_lent = 0;
+    consumer->lent_slab = HOLD_COPIED;
+    holds_reset(&consumer->holds, layout_slab_total(consumer->header));
     consumer->received = 0;
     consumer->lost = 0;
     consumer->filtered = 0;
@@ -347,11 +353,12 @@ int consumer_join_again(struct shmbus_consumer *consumer)
     if (consumer->entry == NULL)
         return join_unseen(consumer);
     fill_entry(consumer);
-    int result = choose_begin(consumer, &begin);
-    if (result == 0)
-        result = begin_at(consumer, begin);
-    if (result < 0)
+    result = begin_at(consumer, begin);
+    /* The floor rose above the place meanwhile, and its entry is empty now. */
+    if (result < 0) {
         consumer_leave(consumer);
+        consumer_fail(consumer, -ESTALE, "joining again failed (try it once more)");
+    }
     return result;
 }
 

@@ -36,12 +36,18 @@ static int evicted(struct shmbus_consumer *consumer)
     /* relaxed: only chooses the text */
     int by_producer =
         atomic_load_explicit(consumer->eviction, memory_order_relaxed) == consumer->epoch;
-    error_set(-ESTALE,
-              by_producer ? "evicted by the producer: do not trust messages from %" PRIu64
-                            " to %" PRIu64 " (join again)"
-                          : "somebody else changed this consumer's words: do not trust messages "
-                            "from %" PRIu64 " to %" PRIu64 " (join again)",
-              consumer->stored, consumer->next > 0 ? consumer->next - 1 : 0);
+    const char *who =
+        by_producer ? "evicted by the producer" : "somebody else changed this consumer's words";
+    if (consumer->next > consumer->stored)
+        error_set(-ESTALE,
+                  "%s: do not trust messages from %" PRIu64 " to %" PRIu64
+                  ", nor what is held (join again)",
+                  who, consumer->stored, consumer->next - 1);
+    else
+        error_set(-ESTALE,
+                  "%s: messages below %" PRIu64 " were read in time; do not trust what is held "
+                  "(join again)",
+                  who, consumer->next);
     return consumer_fail(consumer, -ESTALE,
                          by_producer ? "evicted by the producer (join again)"
                                      : "somebody else changed this consumer's words (join again)");
@@ -58,6 +64,8 @@ static inline int own_words_changed(const struct shmbus_consumer *consumer)
     return atomic_load_explicit(consumer->eviction, memory_order_relaxed) == consumer->epoch ||
            atomic_load_explicit(&entry->cursor, memory_order_relaxed) != consumer->stored ||
            atomic_load_explicit(&entry->epoch, memory_order_relaxed) != consumer->epoch ||
+           atomic_load_explicit(&entry->kind, memory_order_relaxed) != consumer->options.kind ||
+           atomic_load_explicit(&entry->holding, memory_order_relaxed) != consumer->holds.bits ||
            atomic_load_explicit(&entry->state, memory_order_relaxed) != ENTRY_ACTIVE;
 }
 
@@ -259,8 +267,7 @@ int consumer_nothing_there(struct shmbus_consumer *consumer)
     int result = consumer->stored != consumer->next ? consumer_advance(consumer) : 0;
     if (result < 0)
         return result;
-    /* relaxed: if it is stored, then for good */
-    if (atomic_load_explicit(consumer->eviction, memory_order_relaxed) == consumer->epoch)
+    if (consumer_words_changed(consumer))
         return evicted(consumer);
     /* ORDER(bus_state:B) pairs close:A, open:A, replaced:A: the end before the last look at the
      * stamp */
