@@ -56,6 +56,14 @@ int cli_failed(const char *format, ...)
     return CLI_FAILED;
 }
 
+void cli_note(const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    print_error(format, arguments);
+    va_end(arguments);
+}
+
 int cli_usage(const char *format, ...)
 {
     va_list arguments;
@@ -203,6 +211,15 @@ int cli_seconds(const char *option, const char *text, int64_t *out_ns)
     }
     *out_ns = (int64_t)seconds * INT64_C(1000000000) + fraction_ns;
     return CLI_OK;
+}
+
+int cli_duration(const char *option, const char *text, int64_t *out_ns)
+{
+    const int result = cli_seconds(option, text, out_ns);
+    if (result == CLI_OK && *out_ns == 0) {
+        return cli_usage("%s: '%s' is not a number of seconds above 0", option, text);
+    }
+    return result;
 }
 
 int64_t cli_now_ns(void)

@@ -25,6 +25,9 @@ void cli_begin(const char *program);
 /* Prints one error line and returns CLI_FAILED. */
 int cli_failed(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
+/* Prints one line of the same form about something that is no failure. */
+void cli_note(const char *format, ...) __attribute__((format(printf, 1, 2)));
+
 /* Prints one error line and where help is, and returns CLI_USAGE. */
 int cli_usage(const char *format, ...) __attribute__((format(printf, 1, 2)));
 
@@ -62,6 +65,9 @@ int cli_size(const char *option, const char *text, uint64_t least, uint64_t most
 
 /* Reads seconds, with a fraction if need be, up to ten years, as nanoseconds. */
 int cli_seconds(const char *option, const char *text, int64_t *out_ns);
+
+/* The same for what has to last: 0 is refused. */
+int cli_duration(const char *option, const char *text, int64_t *out_ns);
 
 /* The time of CLOCK_MONOTONIC in nanoseconds. */
 int64_t cli_now_ns(void);

@@ -3,6 +3,8 @@
  * shmbus-sub: attaches to a bus and writes its messages to standard output. Messages are taken in
  * batches, in place, into a block of output, which is written when it is full and whenever the
  * consumer has caught up, before it waits: nobody who reads the output waits for a block to fill.
+ * With --follow what ends a consumer (its producer's death, a replaced bus, an eviction) leads to
+ * the next message that there is to be had, and what lies between is said.
  */
 #include <errno.h>
 #include <stdio.h>
@@ -12,65 +14,35 @@
 #include "cli.h"
 #include "histogram.h"
 #include "output.h"
+#include "pace.h"
 #include "stop.h"
+#include "sub_attach.h"
 #include "sub_options.h"
+#include "sub_report.h"
 
 #define SLICE_NS   200000000
+#define BEREFT_NS  20000000
 #define POLL_COUNT 1024
+#define WHY_BYTES  512
 
 struct sub {
     struct sub_options options;
-    struct shmbus_consumer *consumer;
-    uint64_t left; /* messages still to be read */
+    struct attachment bus;
+    uint64_t left;     /* messages still to be read */
+    bool bereft;       /* the producer died, which was said */
+    int64_t looked_ns; /* when the name was last looked at, while bereft */
+    struct report report;
     struct histogram latency;
     struct output output;
 };
 
-/* The library waits in one go; here in slices, so that a signal ends it. */
-static int open_consumer(struct sub *sub)
-{
-    struct shmbus_consumer_options options = sub->options.consumer;
-    const int64_t until_ns = cli_now_ns() + sub->options.wait_ns;
-    for (;;) {
-        const int64_t left_ns = until_ns - cli_now_ns();
-        options.wait_ns = left_ns < SLICE_NS ? left_ns : SLICE_NS;
-        if (options.wait_ns < 0) {
-            options.wait_ns = 0;
-        }
-        const int error = shmbus_consumer_open(sub->options.bus_name, &options, &sub->consumer);
-        if (error != -ENOENT || left_ns <= 0 || stop_count() > 0) {
-            return error;
-        }
-    }
-}
-
-static int open_failed(const struct sub *sub, int error)
-{
-    const char *hint = NULL;
-    if (stop_count() > 0 && error == -ENOENT) {
-        return CLI_OK;
-    }
-    if (error == -ENOENT) {
-        hint = "shmbus-stat lists the buses there are, --wait SECONDS waits for one";
-    }
-    return cli_bus_failed(sub->options.bus_name, error, hint);
-}
-
 /* --latency on a bus without timestamps is said at once, not after hours. */
 static int check_timestamps(const struct sub *sub)
 {
-    const char *name = sub->options.bus_name;
-    struct shmbus_snapshot *snapshot = NULL;
-    const int error = shmbus_snapshot_open(name, sub->options.consumer.folder, &snapshot);
-    if (error != 0) {
-        return cli_bus_failed(name, error, NULL);
-    }
-    const uint32_t flags = shmbus_snapshot_bus(snapshot)->flags;
-    shmbus_snapshot_close(snapshot);
-    if ((flags & SHMBUS_BUS_TIMESTAMPS) == 0) {
+    if (sub->bus.created_ns >= 0 && (sub->bus.flags & SHMBUS_BUS_TIMESTAMPS) == 0) {
         return cli_failed("bus '%s': no timestamps, so there is no --latency to tell (publish it "
                           "with shmbus-pub --timestamps)",
-                          name);
+                          sub->options.bus_name);
     }
     return CLI_OK;
 }
@@ -78,42 +50,150 @@ static int check_timestamps(const struct sub *sub)
 static int on_message(const struct shmbus_message *message, void *context)
 {
     struct sub *sub = context;
+    report_flush(&sub->report);
     if (sub->options.latency) {
         const int64_t latency_ns = cli_now_ns() - message->timestamp_ns;
         histogram_add(&sub->latency, latency_ns > 0 ? (uint64_t)latency_ns : 0);
     }
     sub->left--;
-    return format_message(sub->options.format, message, &sub->output);
+    const int result = format_message(sub->options.format, message, &sub->output);
+    /* Who goes on at this place after a kill must not find it ahead of what was written. */
+    return sub->options.consumer.grace_ns > 0 ? output_flush(&sub->output) : result;
 }
 
-/* Reads until something ends it: 0 for --count or a signal, else a negative errno. */
+static void on_event(void *context, const struct shmbus_event *event)
+{
+    struct sub *sub = context;
+    report_event(&sub->report, event);
+}
+
+/* Attaches to the bus of this name that there is, or that will be, from its oldest message on. */
+static bool reopen(struct sub *sub, int *out_result)
+{
+    shmbus_consumer_close(sub->bus.consumer);
+    sub->bus.consumer = NULL;
+    sub->bus.options.from = SHMBUS_FROM_OLDEST;
+    sub->bus.options.flags &= ~SHMBUS_JOIN_MOVE_UP;
+    sub->bereft = false;
+    *out_result = attach_open(&sub->bus, SHMBUS_FOREVER);
+    if (*out_result == CLI_OK && sub->options.latency) {
+        *out_result = check_timestamps(sub);
+    }
+    if (*out_result == ATTACH_STOPPED) {
+        *out_result = CLI_OK;
+        return false;
+    }
+    return *out_result == CLI_OK;
+}
+
+/* The producer died: another may take over, or the bus may go, and its name be another's. */
+static bool wait_for_takeover(struct sub *sub, int *out_result)
+{
+    const char *name = sub->options.bus_name;
+    const int64_t now_ns = cli_now_ns();
+    if (!sub->bereft) {
+        cli_note("bus '%s': its producer died without ending the stream; waiting for another to "
+                 "take over",
+                 name);
+        sub->bereft = true;
+        sub->looked_ns = now_ns;
+    }
+    if (now_ns - sub->looked_ns >= SLICE_NS) {
+        sub->looked_ns = now_ns;
+        if (attach_is_gone(&sub->bus)) {
+            cli_note("bus '%s': removed; reading the next one of that name from its oldest message",
+                     name);
+            return reopen(sub, out_result);
+        }
+    }
+    pace_sleep(now_ns + BEREFT_NS);
+    return true;
+}
+
+/* Evicted, or the bus was replaced. What is between the last message and the next is lost. */
+static bool join_again(struct sub *sub, int *out_result)
+{
+    const char *name = sub->options.bus_name;
+    struct shmbus_consumer_stats before;
+    struct shmbus_consumer_stats after;
+    char why[WHY_BYTES];
+    snprintf(why, sizeof(why), "%s", cli_why(-ESTALE));
+    int error = shmbus_consumer_stats(sub->bus.consumer, &before);
+    if (error == 0) {
+        error = shmbus_consumer_rejoin(sub->bus.consumer, SHMBUS_FROM_SEQUENCE, before.cursor);
+    }
+    if (error == -ERANGE) {
+        error = shmbus_consumer_rejoin(sub->bus.consumer, SHMBUS_FROM_OLDEST, 0);
+    }
+    if (error == -ESTALE) {
+        cli_note("bus '%s': replaced by another one; reading that from its oldest message", name);
+        return reopen(sub, out_result);
+    }
+    if (error == 0) {
+        error = shmbus_consumer_stats(sub->bus.consumer, &after);
+    }
+    if (error != 0) {
+        *out_result = cli_bus_failed(name, error, NULL);
+        return false;
+    }
+    cli_note("bus '%s': %s: joined again at sequence %llu", name, why,
+             (unsigned long long)after.cursor);
+    if (after.cursor > before.cursor) {
+        const struct shmbus_event lost = {
+            .kind = SHMBUS_EVENT_LOST,
+            .first = before.cursor,
+            .count = after.cursor - before.cursor,
+        };
+        report_event(&sub->report, &lost);
+    }
+    return true;
+}
+
+/* Is there more to read after this error? If not, *out_result receives the exit code. */
+static bool goes_on(struct sub *sub, int error, int *out_result)
+{
+    const char *name = sub->options.bus_name;
+    *out_result = CLI_OK;
+    if (error == -EPIPE) {
+        return false;
+    }
+    if (error == -EOWNERDEAD && sub->options.follow) {
+        return wait_for_takeover(sub, out_result);
+    }
+    if (error == -ESTALE && sub->options.follow) {
+        return join_again(sub, out_result);
+    }
+    if (error == -EOWNERDEAD) {
+        *out_result = cli_failed("bus '%s': its producer died without ending the stream; all that "
+                                 "it published was read (--follow waits for another)",
+                                 name);
+    } else {
+        *out_result = cli_bus_failed(
+            name, error, error == -ESTALE ? "--follow does what can be done by itself" : NULL);
+    }
+    return false;
+}
+
+/* Reads until something ends it; the exit code. */
 static int read_messages(struct sub *sub)
 {
     while (sub->left > 0 && sub->output.error == 0 && stop_count() == 0) {
         const uint32_t most = sub->left < POLL_COUNT ? (uint32_t)sub->left : POLL_COUNT;
-        int result = shmbus_consumer_poll(sub->consumer, on_message, sub, most);
-        if (result == 0 && output_flush(&sub->output) == 0) {
-            result = shmbus_consumer_wait(sub->consumer, SLICE_NS);
+        int result = shmbus_consumer_poll(sub->bus.consumer, on_message, sub, most);
+        if (result == 0) {
+            report_flush(&sub->report);
+            if (output_flush(&sub->output) != 0) {
+                break;
+            }
+            result = shmbus_consumer_wait(sub->bus.consumer, SLICE_NS);
+            sub->bereft = sub->bereft && result == -EOWNERDEAD;
         }
-        if (result < 0 && result != -ETIMEDOUT) {
-            return result;
+        int code = CLI_OK;
+        if (result < 0 && result != -ETIMEDOUT && !goes_on(sub, result, &code)) {
+            return code;
         }
     }
-    return 0;
-}
-
-static int ended(const struct sub *sub, int error)
-{
-    const char *name = sub->options.bus_name;
-    if (error == 0 || error == -EPIPE) {
-        return CLI_OK;
-    }
-    if (error == -EOWNERDEAD) {
-        return cli_failed("bus '%s': its producer died without ending the stream; all that it "
-                          "published was read",
-                          name);
-    }
-    return cli_bus_failed(name, error, NULL);
+    return CLI_OK;
 }
 
 static int write_rest(struct sub *sub)
@@ -135,20 +215,33 @@ static void print_latency(const struct histogram *latency)
         (unsigned long long)histogram_permille(latency, 999), (unsigned long long)latency->most);
 }
 
+static void say_if_resumed(const struct sub *sub)
+{
+    struct shmbus_consumer_stats stats;
+    if (shmbus_consumer_stats(sub->bus.consumer, &stats) == 0 && stats.resumed) {
+        cli_note("bus '%s': goes on where '%s' was before, at sequence %llu", sub->options.bus_name,
+                 sub->options.consumer.name, (unsigned long long)stats.cursor);
+    }
+}
+
 static int run(struct sub *sub)
 {
-    const int error = open_consumer(sub);
-    if (error != 0) {
-        return open_failed(sub, error);
+    const uint64_t wanted = sub->left;
+    const int opened = attach_open(&sub->bus, sub->options.wait_ns);
+    if (opened != CLI_OK) {
+        return opened == ATTACH_STOPPED ? CLI_OK : opened;
     }
+    say_if_resumed(sub);
     const int checked = sub->options.latency ? check_timestamps(sub) : CLI_OK;
     int result = checked;
     if (checked == CLI_OK) {
-        result = ended(sub, read_messages(sub));
+        result = read_messages(sub);
     }
     /* The bus before the output: its producer may be waiting for this consumer. */
-    shmbus_consumer_close(sub->consumer);
+    shmbus_consumer_close(sub->bus.consumer);
+    report_flush(&sub->report);
     const int written = write_rest(sub);
+    report_end(&sub->report, wanted - sub->left);
     if (checked == CLI_OK && sub->options.latency) {
         print_latency(&sub->latency);
     }
@@ -165,6 +258,15 @@ int main(int count, char **arguments)
     }
     sub.left = sub.options.count ? sub.options.count : UINT64_MAX;
     output_begin(&sub.output, STDOUT_FILENO);
+    report_begin(&sub.report, sub.options.bus_name, sub.options.format, &sub.output);
+    sub.report.deadline_ns = sub.options.consumer.deadline_ns;
+    sub.bus = (struct attachment){
+        .bus_name = sub.options.bus_name,
+        .options = sub.options.consumer,
+        .filter = &sub.options.filter,
+    };
+    sub.bus.options.on_event = on_event;
+    sub.bus.options.context = &sub;
     const int error = stop_install();
     if (error != 0) {
         return cli_failed("signals: %s", strerror(-error));

@@ -8,39 +8,74 @@
 #include "cli.h"
 
 static const char help_text[] =
-    "Usage: shmbus-sub --required [OPTION]... BUS\n"
+    "Usage: shmbus-sub [OPTION]... BUS\n"
     "Attaches to the bus BUS and writes its messages to standard output, to the end of the "
     "stream.\n"
     "\n"
-    "  --required          be a required consumer: miss nothing, and stop the producer when this\n"
-    "                      falls a whole ring or pool behind; must be asked for\n"
-    "  --format lines|raw|len32|hex|json\n"
-    "                      write each message with a newline behind it (default), as it is, with "
-    "a\n"
-    "                      32-bit little-endian length before it, as a line of hex digits, or as "
-    "a\n"
-    "                      line with a JSON object: sequence type length data, and data_base64 in\n"
-    "                      place of data where it is not UTF-8\n"
+    "What kind of consumer to be (default: an optional one, which is skipped ahead when the\n"
+    "producer laps it, and says what it lost):\n"
+    "  --required          miss nothing, and stop the producer when this falls a whole ring or "
+    "pool\n"
+    "                      behind\n"
+    "  --observe           leave no trace: read permission on the bus is enough\n"
+    "  --slack N           be skipped ahead to the newest message when more than N behind\n"
+    "  --grace SECONDS     with --required and --name: if this is killed, its place is kept for\n"
+    "                      so long; started again under its name it goes on there. Each message "
+    "is\n"
+    "                      written out before the place moves past it, and may come again\n"
+    "  --name NAME         what shmbus-stat calls this consumer (default: the program's name)\n"
+    "\n"
+    "What to read:\n"
     "  --from tail|oldest|SEQ  begin with the next message (default), the oldest that the bus "
     "still\n"
     "                      has, or the one with that sequence\n"
+    "  --move-up           begin with the oldest if the one with that sequence is gone\n"
+    "  --type TYPE[,...]   only messages of these types: numbers, or names registered with the "
+    "bus\n"
     "  --count N           end after N messages\n"
-    "  --name NAME         what shmbus-stat calls this consumer (default: the program's name)\n"
     "  --wait SECONDS      wait so long for the bus to appear (fractions are fine)\n"
+    "  --follow            read on when the producer died and another takes over; read a bus that\n"
+    "                      replaces this one, or is made anew under its name, from its oldest\n"
+    "                      message on; join again when evicted. Ends at the end of a stream\n"
+    "  --deadline SECONDS  say so when no message came for so long\n"
+    "  --folder DIR        where buses live (default $SHMBUS_DIR, or /dev/shm)\n"
+    "\n"
+    "How to write it:\n"
+    "  --format lines|raw|len32|hex|json\n"
+    "                      each message with a newline behind it (default), as it is, with a "
+    "32-bit\n"
+    "                      little-endian length before it, as a line of hex digits, or as a line\n"
+    "                      with a JSON object: sequence type length data, and data_base64 in "
+    "place\n"
+    "                      of data where it is not UTF-8. In json what is lost, aborted or late "
+    "is\n"
+    "                      an object too, before the message that follows: event first count\n"
     "  --latency           at the end, print to standard error how long after their publishing "
     "the\n"
     "                      messages were read, in ns: count p50 p90 p99 p99.9 max; the bus needs\n"
     "                      timestamps; what was on it before this attached has waited since\n"
-    "  --folder DIR        where buses live (default $SHMBUS_DIR, or /dev/shm)\n"
+    "\n"
     "  --help, --version\n"
     "\n"
-    "Output is written in large blocks, and whenever all that was published has been read.\n"
+    "Output is written in large blocks, and whenever all that was published has been read. "
+    "Messages\n"
+    "that were lost, or aborted by their producer, are reported on standard error as ranges of\n"
+    "sequences, and counted at the end.\n"
     "Exit status: 0 at the end of the stream, after --count, or on SIGINT or SIGTERM; 1 if the\n"
-    "producer died, the output could not be written (quietly when its reader has left, as in\n"
-    "'shmbus-sub ... | head'), or something else failed; 2 if the command line is wrong.\n";
+    "producer died or this was evicted (without --follow), the output could not be written "
+    "(quietly\n"
+    "when its reader has left, as in 'shmbus-sub ... | head'), or something else failed; 2 if the\n"
+    "command line is wrong.\n";
 
 enum option_code {
     OPTION_REQUIRED = 1000,
+    OPTION_OBSERVE,
+    OPTION_SLACK,
+    OPTION_GRACE,
+    OPTION_MOVE_UP,
+    OPTION_TYPE,
+    OPTION_FOLLOW,
+    OPTION_DEADLINE,
     OPTION_FORMAT,
     OPTION_FROM,
     OPTION_COUNT,
@@ -54,6 +89,13 @@ enum option_code {
 
 static const struct option long_options[] = {
     {"required", no_argument, NULL, OPTION_REQUIRED},
+    {"observe", no_argument, NULL, OPTION_OBSERVE},
+    {"slack", required_argument, NULL, OPTION_SLACK},
+    {"grace", required_argument, NULL, OPTION_GRACE},
+    {"move-up", no_argument, NULL, OPTION_MOVE_UP},
+    {"type", required_argument, NULL, OPTION_TYPE},
+    {"follow", no_argument, NULL, OPTION_FOLLOW},
+    {"deadline", required_argument, NULL, OPTION_DEADLINE},
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"from", required_argument, NULL, OPTION_FROM},
     {"count", required_argument, NULL, OPTION_COUNT},
@@ -83,45 +125,108 @@ static int read_from(const char *text, struct shmbus_consumer_options *consumer)
     return cli_number("--from", text, 0, UINT64_MAX, &consumer->from_sequence);
 }
 
-/* One option; -1 when there is none of that code. */
-static int read_option(int code, const char *text, struct sub_options *options)
+/* The kind is asked for at most once, or twice alike. */
+static int read_kind(enum shmbus_kind kind, struct shmbus_consumer_options *consumer)
 {
+    if (consumer->kind != SHMBUS_OPTIONAL && consumer->kind != (uint32_t)kind) {
+        return cli_usage("--required and --observe: a consumer is one of the two");
+    }
+    consumer->kind = kind;
+    return CLI_OK;
+}
+
+/* The options that say how to attach; -1 when it is none of them. */
+static int read_attach_option(int code, char *text, struct sub_options *options)
+{
+    struct shmbus_consumer_options *consumer = &options->consumer;
     switch (code) {
     case OPTION_REQUIRED:
-        options->consumer.kind = SHMBUS_REQUIRED;
-        return CLI_OK;
-    case OPTION_FORMAT:
-        if (format_find(text, &options->format) != 0) {
-            return cli_usage("--format: '%s' is none of lines, raw, len32, hex, json", text);
-        }
+        return read_kind(SHMBUS_REQUIRED, consumer);
+    case OPTION_OBSERVE:
+        return read_kind(SHMBUS_OBSERVER, consumer);
+    case OPTION_SLACK:
+        return cli_number("--slack", text, 1, UINT64_MAX, &consumer->slack);
+    case OPTION_GRACE:
+        return cli_duration("--grace", text, &consumer->grace_ns);
+    case OPTION_NAME:
+        consumer->name = text;
         return CLI_OK;
     case OPTION_FROM:
-        return read_from(text, &options->consumer);
-    case OPTION_COUNT:
-        return cli_number("--count", text, 1, UINT64_MAX, &options->count);
-    case OPTION_NAME:
-        options->consumer.name = text;
+        return read_from(text, consumer);
+    case OPTION_MOVE_UP:
+        consumer->flags |= SHMBUS_JOIN_MOVE_UP;
         return CLI_OK;
-    case OPTION_WAIT:
-        return cli_seconds("--wait", text, &options->wait_ns);
-    case OPTION_LATENCY:
-        options->latency = true;
-        return CLI_OK;
+    case OPTION_TYPE:
+        return type_filter_add(&options->filter, text);
+    case OPTION_DEADLINE:
+        return cli_duration("--deadline", text, &consumer->deadline_ns);
     case OPTION_FOLDER:
-        options->consumer.folder = text;
+        consumer->folder = text;
         return CLI_OK;
     default:
         return -1;
     }
 }
 
-bool sub_options_read(int count, char **arguments, struct sub_options *out_options, int *out_exit)
+/* The options of the tool itself; -1 when it is none of them. */
+static int read_own_option(int code, const char *text, struct sub_options *options)
 {
-    struct sub_options options = {
-        .consumer = {.struct_bytes = sizeof(options.consumer), .kind = SHMBUS_OPTIONAL},
+    switch (code) {
+    case OPTION_FORMAT:
+        if (format_find(text, &options->format) != 0) {
+            return cli_usage("--format: '%s' is none of lines, raw, len32, hex, json", text);
+        }
+        return CLI_OK;
+    case OPTION_COUNT:
+        return cli_number("--count", text, 1, UINT64_MAX, &options->count);
+    case OPTION_WAIT:
+        return cli_seconds("--wait", text, &options->wait_ns);
+    case OPTION_FOLLOW:
+        options->follow = true;
+        return CLI_OK;
+    case OPTION_LATENCY:
+        options->latency = true;
+        return CLI_OK;
+    default:
+        return -1;
+    }
+}
+
+/* What is wrong only together. */
+static int check_together(const struct shmbus_consumer_options *consumer)
+{
+    if (consumer->slack > 0 && consumer->kind == SHMBUS_REQUIRED) {
+        return cli_usage("--slack: a required consumer is never skipped ahead");
+    }
+    if (consumer->grace_ns > 0 && (consumer->kind != SHMBUS_REQUIRED || !consumer->name)) {
+        return cli_usage("--grace: only a required consumer with a name has a place to keep (give "
+                         "--required and --name)");
+    }
+    if ((consumer->flags & SHMBUS_JOIN_MOVE_UP) && consumer->from != SHMBUS_FROM_SEQUENCE) {
+        return cli_usage("--move-up: there is no sequence to move up from (give --from SEQ)");
+    }
+    return CLI_OK;
+}
+
+static int read_operands(int count, char **operands, struct sub_options *options)
+{
+    if (count == 0) {
+        return cli_usage("no bus given (shmbus-stat lists those there are)");
+    }
+    if (count > 1) {
+        return cli_usage("'%s' is too much: one bus is read", operands[1]);
+    }
+    options->bus_name = operands[0];
+    return CLI_OK;
+}
+
+bool sub_options_read(int count, char **arguments, struct sub_options *options, int *out_exit)
+{
+    int code = 0;
+    *options = (struct sub_options){
+        .consumer = {.struct_bytes = sizeof(options->consumer), .kind = SHMBUS_OPTIONAL},
         .format = FORMAT_LINES,
     };
-    int code = 0;
     opterr = 0;
     *out_exit = CLI_OK;
     while (*out_exit == CLI_OK &&
@@ -130,17 +235,19 @@ bool sub_options_read(int count, char **arguments, struct sub_options *out_optio
             *out_exit = code == OPTION_HELP ? cli_help(help_text) : cli_version();
             return false;
         }
-        *out_exit = read_option(code, optarg, &options);
+        *out_exit = read_attach_option(code, optarg, options);
+        if (*out_exit == -1) {
+            *out_exit = read_own_option(code, optarg, options);
+        }
         if (*out_exit == -1) {
             *out_exit = cli_bad_option(code, arguments);
         }
     }
-    if (*out_exit == CLI_OK && count - optind != 1) {
-        *out_exit = count == optind
-                        ? cli_usage("no bus given (shmbus-stat lists those there are)")
-                        : cli_usage("'%s' is too much: one bus is read", arguments[optind + 1]);
+    if (*out_exit == CLI_OK) {
+        *out_exit = read_operands(count - optind, arguments + optind, options);
     }
-    options.bus_name = arguments[optind];
-    *out_options = options;
+    if (*out_exit == CLI_OK) {
+        *out_exit = check_together(&options->consumer);
+    }
     return *out_exit == CLI_OK;
 }

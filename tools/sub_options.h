@@ -9,6 +9,7 @@
 #include <shmbus/shmbus.h>
 
 #include "format.h"
+#include "type_filter.h"
 
 struct sub_options {
     const char *bus_name;
@@ -17,6 +18,8 @@ struct sub_options {
     int64_t wait_ns; /* for the bus to appear */
     uint64_t count;  /* messages to read; 0: all */
     bool latency;    /* print percentiles at the end */
+    bool follow;     /* read on after a takeover, a replacement, an eviction */
+    struct type_filter filter;
 };
 
 /*

@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The types of messages that shmbus-sub is to read: see type_filter.h. A word of digits alone is a
+ * number, any other one a name.
+ */
+#include "type_filter.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "cli.h"
+#include "text.h"
+
+#define NAMES_BYTES 512
+
+static bool is_number(const char *word)
+{
+    return word[strspn(word, "0123456789")] == '\0';
+}
+
+static int add_word(struct type_filter *filter, const char *word)
+{
+    static const char letters[] =
+        "ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._-";
+    const size_t length = strlen(word);
+    uint64_t number = 0;
+    if (filter->count == TYPE_FILTER_MOST) {
+        return cli_usage("--type: more than %d types", TYPE_FILTER_MOST);
+    }
+    if (is_number(word)) {
+        const int result = cli_number("--type", word, 0, UINT16_MAX, &number);
+        if (result != CLI_OK) {
+            return result;
+        }
+    } else if (word[0] == '.' || strspn(word, letters) != length || length > SHMBUS_NAME_MAX) {
+        return cli_usage("--type: '%s' is neither a number from 0 to %u nor the name of a type",
+                         word, UINT16_MAX);
+    } else {
+        filter->has_names = true;
+    }
+    filter->words[filter->count] = word;
+    filter->numbers[filter->count] = (uint16_t)number;
+    filter->count++;
+    return CLI_OK;
+}
+
+int type_filter_add(struct type_filter *filter, char *list)
+{
+    const uint32_t before = filter->count;
+    char *rest = NULL;
+    for (char *word = strtok_r(list, ",", &rest); word; word = strtok_r(NULL, ",", &rest)) {
+        const int result = add_word(filter, word);
+        if (result != CLI_OK) {
+            return result;
+        }
+    }
+    if (filter->count == before) {
+        return cli_usage("--type: no type given");
+    }
+    return CLI_OK;
+}
+
+static int unknown_name(const char *word, const struct shmbus_snapshot *snapshot)
+{
+    const struct shmbus_bus_info *bus = shmbus_snapshot_bus(snapshot);
+    char names[NAMES_BYTES] = "";
+    char printable[SHMBUS_NAME_MAX * TEXT_PRINTABLE_GROWTH + 1];
+    const struct shmbus_type *type = NULL;
+    size_t length = 0;
+    for (uint32_t i = 0; (type = shmbus_snapshot_type(snapshot, i)); i++) {
+        const int more = snprintf(names + length, sizeof(names) - length, "%s%s", i > 0 ? ", " : "",
+                                  text_printable(type->name, printable));
+        if ((size_t)more >= sizeof(names) - length) {
+            snprintf(names + (length < sizeof(names) - 4 ? length : sizeof(names) - 4), 4, "...");
+            break;
+        }
+        length += (size_t)more;
+    }
+    if (bus->type_count == 0) {
+        return cli_failed("bus '%s': no type is called '%s': it has no registered types (give its "
+                          "number)",
+                          bus->name, word);
+    }
+    return cli_failed("bus '%s': no type is called '%s' (there are: %s)", bus->name, word, names);
+}
+
+int type_filter_look_up(struct type_filter *filter, const struct shmbus_snapshot *snapshot)
+{
+    for (uint32_t i = 0; i < filter->count; i++) {
+        const struct shmbus_type *type = NULL;
+        uint32_t index = 0;
+        if (is_number(filter->words[i])) {
+            continue;
+        }
+        while ((type = shmbus_snapshot_type(snapshot, index)) &&
+               strcmp(type->name, filter->words[i]) != 0) {
+            index++;
+        }
+        if (!type) {
+            return unknown_name(filter->words[i], snapshot);
+        }
+        filter->numbers[i] = type->type;
+    }
+    return CLI_OK;
+}
