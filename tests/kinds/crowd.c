@@ -2,6 +2,8 @@
 /* Messages that follow from their sequences, and who watches them: see crowd.h. */
 #include "crowd.h"
 
+#include <errno.h>
+#include <sched.h>
 #include <string.h>
 
 struct shmbus_bus_options crowd_bus(void)
@@ -140,6 +142,64 @@ int watch_drain(struct watch *watch)
         result = shmbus_consumer_poll(watch->consumer, watch_message, watch, 1000);
     } while (result > 0);
     return result;
+}
+
+#define KEPT 4
+
+/* Keeps a message in place of another, which must still be whole. */
+static void keep(struct watch *watch, const struct shmbus_message *message, uint64_t *kept)
+{
+    struct shmbus_message held;
+    if (*kept != 0) {
+        ck_assert_int_eq(shmbus_consumer_held(watch->consumer, *kept, &held), 0);
+        ck_assert(crowd_is_whole(&held));
+        ck_assert_int_eq(shmbus_consumer_release(watch->consumer, *kept), 0);
+        *kept = 0;
+    }
+    if (message != NULL)
+        ck_assert_int_eq(shmbus_consumer_retain(watch->consumer, message, kept), 0);
+}
+
+void watch_to_the_end(struct watch *watch, uint64_t seed)
+{
+    struct shmbus_message message;
+    uint64_t kept[KEPT] = {0};
+    int result;
+    do {
+        uint32_t how = (uint32_t)support_below(&seed, 4);
+        if (how == 0) {
+            result = shmbus_consumer_wait(watch->consumer, GUARD_NS);
+        } else if (how == 1) {
+            uint32_t most = 1 + (uint32_t)support_below(&seed, 20);
+            result = shmbus_consumer_poll(watch->consumer, watch_message, watch, most);
+        } else {
+            result = shmbus_consumer_next(watch->consumer, &message);
+            if (result > 0)
+                watch_message(&message, watch);
+            if (result > 0 && how == 3)
+                keep(watch, &message, &kept[support_below(&seed, KEPT)]);
+            /* Lent in place: it must not change before the next call either. */
+            if (result > 0 && support_below(&seed, 50) == 0)
+                sched_yield();
+            if (result > 0)
+                ck_assert(crowd_is_whole(&message));
+        }
+    } while (result >= 0);
+    ck_assert_msg(result == -EPIPE, "%d: %s", result, shmbus_error_text());
+    for (int i = 0; i < KEPT; i++)
+        keep(watch, NULL, &kept[i]);
+}
+
+void crowd_publish_unevenly(struct shmbus_producer *producer, uint64_t count, uint64_t *random)
+{
+    for (uint64_t done = 0; done < count;) {
+        uint64_t run = 1 + support_below(random, 200);
+        int result = crowd_publish(producer, run);
+        ck_assert_msg(result == 0, "%d: %s", result, shmbus_error_text());
+        done += run;
+        if (support_below(random, 3) == 0)
+            sched_yield();
+    }
 }
 
 void watch_expect(const struct watch *watch, uint32_t index, uint32_t kind, uint64_t first,

@@ -55,6 +55,12 @@ int watch_message(const struct shmbus_message *message, void *watch);
 /* Polls until there is nothing now. Returns the last call's result: 0 or an error. */
 int watch_drain(struct watch *watch);
 
+/* Reads in every way, keeping some messages for a while, until the stream has ended. */
+void watch_to_the_end(struct watch *watch, uint64_t seed);
+
+/* Publishes count messages, with pauses of every length for others between them. */
+void crowd_publish_unevenly(struct shmbus_producer *producer, uint64_t count, uint64_t *random);
+
 /* Its event number index must be this one. */
 void watch_expect(const struct watch *watch, uint32_t index, uint32_t kind, uint64_t first,
                   uint64_t count);
