@@ -18,7 +18,7 @@ static const char help_text[] =
     "record, each as soon as it has been read. Then waits until every required consumer has read\n"
     "all of it, and removes the bus. A BUS that exists, has the same geometry and no living "
     "producer\n"
-    "is taken over and goes on at its next sequence.\n"
+    "is taken over and goes on at its next sequence, which is said if that producer died.\n"
     "\n"
     "Input:\n"
     "  --format lines|raw:N|len32  a message is a line without its newline (default), N bytes, or\n"
@@ -26,6 +26,8 @@ static const char help_text[] =
     "  --rate N                  publish at most N messages a second\n"
     "  --wait-consumers N        begin once N required consumers are attached\n"
     "  --keep                    leave the bus behind, closed, for those who read it later\n"
+    "  --type TYPE               the messages' type: a number (default 0), or the name of a type\n"
+    "                            that is registered here\n"
     "\n"
     "The bus (sizes may end in K, M or G):\n"
     "  --capacity N              slots of the ring, a power of two (default 65536)\n"
@@ -41,11 +43,26 @@ static const char help_text[] =
     "  --mode OCTAL              permissions: r may observe, w may consume (default 0600)\n"
     "  --group NAME              its group\n"
     "  --folder DIR              where buses live (default $SHMBUS_DIR, or /dev/shm)\n"
+    "  --replace                 replace a bus of other geometry that no living producer owns\n"
+    "  --register NUMBER:NAME:BYTES[:FIELDS]  register a type of message: its number and name, "
+    "the\n"
+    "                            length of a message (0: it varies), and its fields as numpy has\n"
+    "                            them, e.g. 7:trade:16:price:<i8,qty:<i8; may be given often\n"
+    "  --types FILE              register the types of FILE, one a line in that form\n"
+    "\n"
+    "Its consumers:\n"
+    "  --history N               keep the last N messages for those that join late\n"
+    "  --required anyone|nobody|NAME[,...]  who may be a required consumer, which can stop this\n"
+    "                            (default anyone)\n"
+    "  --stall SECONDS           a required consumer that has messages to read and did not go on\n"
+    "                            for so long is stalled, which is said (default 1)\n"
+    "  --evict SECONDS           the same, and one that is stalled while it stops this is evicted\n"
     "\n"
     "  --help, --version\n"
     "\n"
-    "A full ring or pool blocks without limit: a required consumer that stops, stops this. SIGINT "
-    "or\n"
+    "A full ring or pool blocks without limit: a required consumer that stops, stops this, unless "
+    "it\n"
+    "is evicted. Consumers that stall, die or are evicted are named on standard error. SIGINT or\n"
     "SIGTERM ends it as the end of input does; a second one does not wait for consumers any more.\n"
     "On a terminal, standard error shows what was sent, the rate and the slowest consumer's lag.\n"
     "Exit status: 0 if all is well, 1 if something failed, 2 if the command line is wrong.\n";
@@ -55,6 +72,7 @@ enum option_code {
     OPTION_RATE,
     OPTION_WAIT_CONSUMERS,
     OPTION_KEEP,
+    OPTION_TYPE,
     OPTION_CAPACITY,
     OPTION_SLOT,
     OPTION_POOL,
@@ -67,6 +85,13 @@ enum option_code {
     OPTION_MODE,
     OPTION_GROUP,
     OPTION_FOLDER,
+    OPTION_REPLACE,
+    OPTION_REGISTER,
+    OPTION_TYPES,
+    OPTION_HISTORY,
+    OPTION_REQUIRED,
+    OPTION_STALL,
+    OPTION_EVICT,
     OPTION_HELP,
     OPTION_VERSION,
 };
@@ -76,6 +101,7 @@ static const struct option long_options[] = {
     {"rate", required_argument, NULL, OPTION_RATE},
     {"wait-consumers", required_argument, NULL, OPTION_WAIT_CONSUMERS},
     {"keep", no_argument, NULL, OPTION_KEEP},
+    {"type", required_argument, NULL, OPTION_TYPE},
     {"capacity", required_argument, NULL, OPTION_CAPACITY},
     {"slot", required_argument, NULL, OPTION_SLOT},
     {"pool", required_argument, NULL, OPTION_POOL},
@@ -88,6 +114,13 @@ static const struct option long_options[] = {
     {"mode", required_argument, NULL, OPTION_MODE},
     {"group", required_argument, NULL, OPTION_GROUP},
     {"folder", required_argument, NULL, OPTION_FOLDER},
+    {"replace", no_argument, NULL, OPTION_REPLACE},
+    {"register", required_argument, NULL, OPTION_REGISTER},
+    {"types", required_argument, NULL, OPTION_TYPES},
+    {"history", required_argument, NULL, OPTION_HISTORY},
+    {"required", required_argument, NULL, OPTION_REQUIRED},
+    {"stall", required_argument, NULL, OPTION_STALL},
+    {"evict", required_argument, NULL, OPTION_EVICT},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
     {NULL, 0, NULL, 0},
@@ -249,6 +282,47 @@ static int read_bus_option(int code, char *text, struct shmbus_bus_options *bus)
     case OPTION_FOLDER:
         bus->folder = text;
         return CLI_OK;
+    case OPTION_REPLACE:
+        bus->flags |= SHMBUS_BUS_REPLACE;
+        return CLI_OK;
+    default:
+        return -1;
+    }
+}
+
+static int read_required(char *text, struct pub_options *options)
+{
+    struct shmbus_bus_options *bus = &options->bus;
+    options->lists.name_count = 0;
+    if (strcmp(text, "anyone") == 0) {
+        bus->required_rule = SHMBUS_REQUIRED_ANYONE;
+        return CLI_OK;
+    }
+    if (strcmp(text, "nobody") == 0) {
+        bus->required_rule = SHMBUS_REQUIRED_NOBODY;
+        return CLI_OK;
+    }
+    bus->required_rule = SHMBUS_REQUIRED_NAMED;
+    return pub_lists_add_names(&options->lists, text);
+}
+
+/* The options about consumers and types; -1 when it is none of them. */
+static int read_consumer_option(int code, char *text, struct pub_options *options)
+{
+    switch (code) {
+    case OPTION_REGISTER:
+        return pub_lists_register(&options->lists, "--register", text);
+    case OPTION_TYPES:
+        return pub_lists_read_types(&options->lists, text);
+    case OPTION_HISTORY:
+        return cli_size("--history", text, 0, SHMBUS_CAPACITY_MAX - 1, &options->bus.history);
+    case OPTION_REQUIRED:
+        return read_required(text, options);
+    case OPTION_STALL:
+        return cli_duration("--stall", text, &options->bus.stall_ns);
+    case OPTION_EVICT:
+        options->bus.flags |= SHMBUS_BUS_EVICT;
+        return cli_duration("--evict", text, &options->bus.stall_ns);
     default:
         return -1;
     }
@@ -267,6 +341,9 @@ static int read_own_option(int code, const char *text, struct pub_options *optio
                           &options->wait_consumers);
     case OPTION_KEEP:
         options->keep = true;
+        return CLI_OK;
+    case OPTION_TYPE:
+        options->type_word = text;
         return CLI_OK;
     default:
         return -1;
@@ -288,10 +365,27 @@ static int read_operands(int count, char **operands, struct pub_options *options
     return CLI_OK;
 }
 
+/* What can be told only when all options are known. */
+static int settle(struct pub_options *options)
+{
+    struct shmbus_bus_options *bus = &options->bus;
+    bus->types = options->lists.types;
+    bus->type_count = options->lists.type_count;
+    bus->required_names = options->lists.names;
+    bus->required_count = options->lists.name_count;
+    if (options->wait_consumers > 0 && bus->required_rule == SHMBUS_REQUIRED_NOBODY) {
+        return cli_usage("--wait-consumers: with --required nobody there is none to wait for");
+    }
+    return options->type_word
+               ? pub_lists_find_type(&options->lists, options->type_word, &options->type)
+               : CLI_OK;
+}
+
 bool pub_options_read(int count, char **arguments, struct pub_options *out_options, int *out_exit)
 {
-    struct pub_options options = {.bus = {.struct_bytes = sizeof(options.bus)}};
+    struct pub_options *options = out_options;
     int code = 0;
+    *options = (struct pub_options){.bus = {.struct_bytes = sizeof(options->bus)}};
     opterr = 0;
     *out_exit = CLI_OK;
     while (*out_exit == CLI_OK &&
@@ -300,17 +394,22 @@ bool pub_options_read(int count, char **arguments, struct pub_options *out_optio
             *out_exit = code == OPTION_HELP ? cli_help(help_text) : cli_version();
             return false;
         }
-        *out_exit = read_bus_option(code, optarg, &options.bus);
+        *out_exit = read_bus_option(code, optarg, &options->bus);
         if (*out_exit == -1) {
-            *out_exit = read_own_option(code, optarg, &options);
+            *out_exit = read_consumer_option(code, optarg, options);
+        }
+        if (*out_exit == -1) {
+            *out_exit = read_own_option(code, optarg, options);
         }
         if (*out_exit == -1) {
             *out_exit = cli_bad_option(code, arguments);
         }
     }
     if (*out_exit == CLI_OK) {
-        *out_exit = read_operands(count - optind, arguments + optind, &options);
+        *out_exit = read_operands(count - optind, arguments + optind, options);
     }
-    *out_options = options;
+    if (*out_exit == CLI_OK) {
+        *out_exit = settle(options);
+    }
     return *out_exit == CLI_OK;
 }

@@ -12,6 +12,7 @@
 #include <shmbus/shmbus.h>
 
 #include "framing.h"
+#include "pub_lists.h"
 
 struct pub_options {
     const char *bus_name;
@@ -22,11 +23,15 @@ struct pub_options {
     uint64_t rate;           /* messages a second; 0: no limit */
     uint64_t wait_consumers; /* required ones to wait for */
     bool keep;               /* leave the bus behind */
+    uint16_t type;           /* of the messages */
+    const char *type_word;   /* as given; NULL: none */
+    struct pub_lists lists;  /* that bus points into */
 };
 
 /*
  * Reads the command line. Returns true when there is something to do; else *out_exit receives the
- * exit code: help or the version was printed, or an error. The options point into arguments.
+ * exit code: help or the version was printed, or an error. The options point into arguments,
+ * and into themselves: they stay where they are.
  */
 bool pub_options_read(int count, char **arguments, struct pub_options *out_options, int *out_exit);
 

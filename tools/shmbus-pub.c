@@ -17,16 +17,18 @@
 #include "framing.h"
 #include "pace.h"
 #include "progress.h"
+#include "pub_bus.h"
 #include "pub_options.h"
 #include "stop.h"
 
 #define SLICE_NS    200000000
 #define ATTACH_NS   10000000
+#define LOOK_MS     500
 #define BATCH_COUNT 128
 
 struct pub {
     struct pub_options options;
-    struct shmbus_producer *producer;
+    struct pub_bus bus;
     struct framing framing;
     struct pace pace;
     struct progress progress;
@@ -91,11 +93,12 @@ static int send_batch(struct pub *pub)
         const int64_t now_ns = pub->pace.rate ? cli_now_ns() : 0;
         const size_t due = pace_due(&pub->pace, now_ns, pub->batch_count - done, &wake_ns);
         if (due == 0) {
-            progress_tick(&pub->progress, "paced", pub->producer, pub->sent);
+            progress_tick(&pub->progress, "paced", pub->bus.producer, pub->sent);
+            pub_bus_look(&pub->bus);
             pace_sleep(wake_ns);
             continue;
         }
-        const int count = shmbus_producer_publish_batch(pub->producer, pub->batch + done, due);
+        const int count = shmbus_producer_publish_batch(pub->bus.producer, pub->batch + done, due);
         if (count > 0) {
             done += (size_t)count;
             pub->sent += (size_t)count;
@@ -106,7 +109,8 @@ static int send_batch(struct pub *pub)
             return bus_failed(pub, count);
         }
         progress_tick(&pub->progress, count > 0 ? "publishing" : "waiting for consumers",
-                      pub->producer, pub->sent);
+                      pub->bus.producer, pub->sent);
+        pub_bus_look(&pub->bus);
     }
     pub->batch_count = 0;
     return CLI_OK;
@@ -120,6 +124,7 @@ static void add_to_batch(struct pub *pub, const struct framing_record *record)
     pub->batch[pub->batch_count++] = (struct shmbus_outgoing){
         .data = record->data,
         .length = (uint32_t)record->size,
+        .type = pub->options.type,
     };
 }
 
@@ -162,9 +167,10 @@ static int read_input(struct pub *pub)
             {.fd = pub->input, .events = POLLIN},
             {.fd = stop_fd(), .events = POLLIN},
         };
-        /* Woken without need only where somebody watches the rate fall to zero. */
-        const int ready = poll(wanted, 2, pub->progress.shown ? 500 : -1);
-        progress_tick(&pub->progress, "reading", pub->producer, pub->sent);
+        /* Woken now and then: consumers may stall or die, and the rate fall to zero. */
+        const int ready = poll(wanted, 2, LOOK_MS);
+        progress_tick(&pub->progress, "reading", pub->bus.producer, pub->sent);
+        pub_bus_look(&pub->bus);
         if (ready <= 0 || wanted[0].revents == 0) {
             continue;
         }
@@ -197,14 +203,15 @@ static int wait_for_consumers(struct pub *pub)
 {
     const uint64_t wanted = pub->options.wait_consumers;
     while (wanted > 0 && stop_count() == 0) {
-        const int count = shmbus_producer_required(pub->producer, NULL);
+        const int count = shmbus_producer_required(pub->bus.producer, NULL);
         if (count < 0) {
             return bus_failed(pub, count);
         }
         if ((uint64_t)count >= wanted) {
             break;
         }
-        progress_tick(&pub->progress, "waiting for consumers to attach", pub->producer, 0);
+        progress_tick(&pub->progress, "waiting for consumers to attach", pub->bus.producer, 0);
+        pub_bus_look(&pub->bus);
         pace_sleep(cli_now_ns() + ATTACH_NS);
     }
     return CLI_OK;
@@ -215,14 +222,17 @@ static int flush(struct pub *pub)
 {
     bool told = false;
     for (;;) {
-        const int result = shmbus_producer_flush(pub->producer, SLICE_NS);
+        const int result = shmbus_producer_flush(pub->bus.producer, SLICE_NS);
         if (result != -ETIMEDOUT) {
             return result == 0 ? CLI_OK : bus_failed(pub, result);
         }
-        progress_tick(&pub->progress, "flushing", pub->producer, pub->sent);
+        progress_tick(&pub->progress, "flushing", pub->bus.producer, pub->sent);
+        if (pub_bus_only_stalled(&pub->bus)) {
+            return CLI_OK;
+        }
         if (stop_count() > 1) {
             uint64_t lag = 0;
-            shmbus_producer_required(pub->producer, &lag);
+            shmbus_producer_required(pub->bus.producer, &lag);
             progress_break(&pub->progress);
             return cli_failed("bus '%s': given up with the slowest consumer %llu messages behind",
                               pub->options.bus_name, (unsigned long long)lag);
@@ -246,7 +256,7 @@ static int finish(struct pub *pub)
     const struct pub_options *options = &pub->options;
     int result = flush(pub);
     progress_end(&pub->progress, pub->sent);
-    shmbus_producer_close(pub->producer);
+    shmbus_producer_close(pub->bus.producer);
     if (!options->keep) {
         const int error = shmbus_unlink(options->bus_name, options->bus.folder);
         /* Gone, or somebody else's by now: both mean that it is not ours to remove. */
@@ -259,18 +269,13 @@ static int finish(struct pub *pub)
 
 static int create(struct pub *pub)
 {
-    const struct shmbus_producer_options behaviour = {
-        .struct_bytes = sizeof(behaviour),
-        .full_timeout_ns = SLICE_NS,
-    };
-    const struct pub_options *options = &pub->options;
-    const int error =
-        shmbus_producer_create(options->bus_name, &options->bus, &behaviour, &pub->producer);
-    if (error != 0) {
-        return cli_bus_failed(options->bus_name, error, NULL);
+    pub->bus = (struct pub_bus){.options = &pub->options, .progress = &pub->progress};
+    const int result = pub_bus_create(&pub->bus, SLICE_NS);
+    if (result != CLI_OK) {
+        return result;
     }
     struct shmbus_pool_stats pool;
-    for (uint32_t i = 0; shmbus_producer_pool_stats(pub->producer, i, &pool) == 0; i++) {
+    for (uint32_t i = 0; shmbus_producer_pool_stats(pub->bus.producer, i, &pool) == 0; i++) {
         pub->largest_slab = pool.slab_bytes;
     }
     return CLI_OK;

@@ -118,6 +118,10 @@ static bool join_again(struct sub *sub, int *out_result)
     struct shmbus_consumer_stats after;
     char why[WHY_BYTES];
     snprintf(why, sizeof(why), "%s", cli_why(-ESTALE));
+    char *advice = strstr(why, " (join again");
+    if (advice) {
+        *advice = '\0';
+    }
     int error = shmbus_consumer_stats(sub->bus.consumer, &before);
     if (error == 0) {
         error = shmbus_consumer_rejoin(sub->bus.consumer, SHMBUS_FROM_SEQUENCE, before.cursor);
@@ -168,8 +172,7 @@ static bool goes_on(struct sub *sub, int error, int *out_result)
                                  "it published was read (--follow waits for another)",
                                  name);
     } else {
-        *out_result = cli_bus_failed(
-            name, error, error == -ESTALE ? "--follow does what can be done by itself" : NULL);
+        *out_result = cli_bus_failed(name, error, NULL);
     }
     return false;
 }

@@ -220,8 +220,9 @@ static int read_operands(int count, char **operands, struct sub_options *options
     return CLI_OK;
 }
 
-bool sub_options_read(int count, char **arguments, struct sub_options *options, int *out_exit)
+bool sub_options_read(int count, char **arguments, struct sub_options *out_options, int *out_exit)
 {
+    struct sub_options *options = out_options;
     int code = 0;
     *options = (struct sub_options){
         .consumer = {.struct_bytes = sizeof(options->consumer), .kind = SHMBUS_OPTIONAL},

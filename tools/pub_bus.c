@@ -1,0 +1,147 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bus as shmbus-pub has it: see pub_bus.h. The library finds out by itself who died or stalls
+ * while it waits; in between it is asked here, a few times a second.
+ */
+#include "pub_bus.h"
+
+#include <stddef.h>
+
+#include "cli.h"
+#include "text.h"
+
+#define LOOK_NS 200000000
+
+/* A bus of the name, as it was at one time. */
+struct sight {
+    bool there;
+    uint32_t state;
+    int64_t created_ns; /* tells it from another one of its name */
+    uint64_t tail;
+};
+
+static struct sight look_at(const struct pub_options *options)
+{
+    struct shmbus_snapshot *snapshot = NULL;
+    struct sight sight = {0};
+    if (shmbus_snapshot_open(options->bus_name, options->bus.folder, &snapshot) == 0) {
+        const struct shmbus_bus_info *bus = shmbus_snapshot_bus(snapshot);
+        sight = (struct sight){.there = bus->state != SHMBUS_STATE_DAMAGED,
+                               .state = bus->state,
+                               .created_ns = bus->created_ns,
+                               .tail = bus->tail};
+        shmbus_snapshot_close(snapshot);
+    }
+    return sight;
+}
+
+/* Says what became of the bus that was there before. One that was closed and kept just goes on. */
+static void say_what_was_there(const struct pub_bus *bus, const struct sight *before)
+{
+    const char *name = bus->options->bus_name;
+    const struct sight now = look_at(bus->options);
+    if (!before->there || !now.there) {
+        return;
+    }
+    if (now.created_ns != before->created_ns) {
+        if (bus->options->bus.flags & SHMBUS_BUS_REPLACE) {
+            cli_note("bus '%s': replaced the one that was there, which had come to sequence %llu",
+                     name, (unsigned long long)before->tail);
+        }
+    } else if (before->state != SHMBUS_STATE_CLOSED) {
+        cli_note("bus '%s': took over from a producer that died; goes on at sequence %llu", name,
+                 (unsigned long long)shmbus_producer_next_sequence(bus->producer));
+    }
+}
+
+static void say_health(const struct pub_bus *bus, const struct shmbus_health *health)
+{
+    const char *name = bus->options->bus_name;
+    char consumer[SHMBUS_NAME_MAX * TEXT_PRINTABLE_GROWTH + 1];
+    const unsigned long long lag = health->lag;
+    text_printable(health->name, consumer);
+    progress_break(bus->progress);
+    switch (health->state) {
+    case SHMBUS_HEALTH_STALLED:
+        cli_note("bus '%s': consumer '%s' is stalled: %llu messages behind, and did not go on for "
+                 "%.1f s",
+                 name, consumer, lag, (double)health->since_ns / 1e9);
+        break;
+    case SHMBUS_HEALTH_GRACE:
+        cli_note("bus '%s': consumer '%s' died, %llu messages behind; its place is kept for a "
+                 "while",
+                 name, consumer, lag);
+        break;
+    case SHMBUS_HEALTH_DEAD:
+        cli_note("bus '%s': consumer '%s' died, %llu messages behind; it is not waited for", name,
+                 consumer, lag);
+        break;
+    case SHMBUS_HEALTH_EVICTED:
+        cli_note("bus '%s': consumer '%s' was evicted, %llu messages behind", name, consumer, lag);
+        break;
+    default:
+        cli_note("bus '%s': consumer '%s' %s", name, consumer,
+                 health->before == SHMBUS_HEALTH_GRACE ? "is back" : "goes on");
+        break;
+    }
+}
+
+static void on_health(void *context, const struct shmbus_health *health)
+{
+    say_health(context, health);
+}
+
+int pub_bus_create(struct pub_bus *bus, int64_t full_timeout_ns)
+{
+    const struct shmbus_producer_options behaviour = {
+        .struct_bytes = sizeof(behaviour),
+        .full_timeout_ns = full_timeout_ns,
+        .context = bus,
+        .on_health = on_health,
+    };
+    const struct pub_options *options = bus->options;
+    const struct sight before = look_at(options);
+    const int error =
+        shmbus_producer_create(options->bus_name, &options->bus, &behaviour, &bus->producer);
+    if (error != 0) {
+        return cli_bus_failed(options->bus_name, error, NULL);
+    }
+    bus->looked_ns = cli_now_ns();
+    say_what_was_there(bus, &before);
+    return CLI_OK;
+}
+
+void pub_bus_look(struct pub_bus *bus)
+{
+    const int64_t now_ns = cli_now_ns();
+    if (now_ns - bus->looked_ns >= LOOK_NS) {
+        bus->looked_ns = now_ns;
+        shmbus_producer_health(bus->producer, NULL, 0);
+    }
+}
+
+bool pub_bus_only_stalled(struct pub_bus *bus)
+{
+    static struct shmbus_health health[SHMBUS_CONSUMERS_MAX];
+    if ((bus->options->bus.flags & SHMBUS_BUS_EVICT) == 0) {
+        return false;
+    }
+    const int count = shmbus_producer_health(bus->producer, health, SHMBUS_CONSUMERS_MAX);
+    for (int i = 0; i < count; i++) {
+        if (health[i].lag > 0 &&
+            (health[i].state == SHMBUS_HEALTH_WELL || health[i].state == SHMBUS_HEALTH_GRACE)) {
+            return false;
+        }
+    }
+    for (int i = 0; i < count; i++) {
+        if (health[i].lag > 0 && health[i].state == SHMBUS_HEALTH_STALLED) {
+            char consumer[SHMBUS_NAME_MAX * TEXT_PRINTABLE_GROWTH + 1];
+            progress_break(bus->progress);
+            cli_note("bus '%s': not waiting for consumer '%s', which is stalled, %llu messages "
+                     "behind",
+                     bus->options->bus_name, text_printable(health[i].name, consumer),
+                     (unsigned long long)health[i].lag);
+        }
+    }
+    return true;
+}
