@@ -17,10 +17,16 @@ static const char help_text[] =
     "Usage: shmbus-stat [OPTION]... [BUS]\n"
     "Without BUS prints a line for each bus of the host; with it a page: state, geometry, ring "
     "fill,\n"
-    "rate, producers, consumers, pools, and where its memory is. Looks on only: changes nothing "
-    "and\n"
-    "holds nobody up.\n"
+    "rate, producers, consumers, pools, types, and where its memory is. Looks on only: changes "
+    "nothing\n"
+    "and holds nobody up.\n"
     "\n"
+    "  --reap              instead, repair what dead consumers left, on BUS or on every bus, and "
+    "say\n"
+    "                      how many entries that were; the living do it by themselves when they "
+    "need\n"
+    "                      what is left. One with a grace time keeps its place until that is "
+    "over\n"
     "  --json              print an object of JSON: that of BUS, or {\"buses\":[...]} with one "
     "for\n"
     "                      each; null is what you may not know\n"
@@ -28,26 +34,34 @@ static const char help_text[] =
     "  --folder DIR        where buses live (default $SHMBUS_DIR, or /dev/shm)\n"
     "  --help, --version\n"
     "\n"
-    "In the list, LAG is what the slowest required consumer has still to read.\n"
+    "In the list, LAG is what the slowest required consumer has still to read. Of a bus whose "
+    "consumers\n"
+    "you may not see, what is about them is unknown; observers leave no trace to be seen. LIFE "
+    "is\n"
+    "alive, stalled (does not go on), dead, grace (died, and its place is kept) or evicted.\n"
     "Exit status: 0 also for a bus that is closed or whose producer died; 1 if BUS is damaged, "
     "not\n"
-    "there or not yours to read, or something else failed; 2 if the command line is wrong.\n";
+    "there, not yours to read or to repair, or something else failed; 2 if the command line is "
+    "wrong.\n";
 
 struct stat_options {
     const char *bus_name; /* NULL: all */
     const char *folder;
     int64_t interval_ns;
     bool json;
+    bool reap;
 };
 
 /* A list of buses on its way to standard output. */
 struct listing {
     const struct stat_options *options;
     uint32_t count;
+    int result; /* the worst of them */
 };
 
 enum option_code {
     OPTION_JSON = 1000,
+    OPTION_REAP,
     OPTION_INTERVAL,
     OPTION_FOLDER,
     OPTION_HELP,
@@ -56,6 +70,7 @@ enum option_code {
 
 static const struct option long_options[] = {
     {"json", no_argument, NULL, OPTION_JSON},
+    {"reap", no_argument, NULL, OPTION_REAP},
     {"interval", required_argument, NULL, OPTION_INTERVAL},
     {"folder", required_argument, NULL, OPTION_FOLDER},
     {"help", no_argument, NULL, OPTION_HELP},
@@ -157,13 +172,52 @@ static int show_one_of_all(const char *name, void *context)
     return 0;
 }
 
+static int reap_bus(const struct stat_options *options)
+{
+    const int reaped = shmbus_reap(options->bus_name, options->folder);
+    if (reaped < 0) {
+        return cli_bus_failed(options->bus_name, reaped,
+                              reaped == -ENOENT ? "shmbus-stat without a name lists those there are"
+                                                : NULL);
+    }
+    if (options->json) {
+        stat_print_json_reaped(options->bus_name, reaped, "");
+        putchar('\n');
+    } else {
+        stat_print_reaped(options->bus_name, reaped, "");
+    }
+    return cli_flush_stdout();
+}
+
+/* One that cannot be repaired is named as such, and does not keep the others from it. */
+static int reap_one_of_all(const char *name, void *context)
+{
+    struct listing *listing = context;
+    const bool json = listing->options->json;
+    const int reaped = shmbus_reap(name, listing->options->folder);
+    if (reaped == -ENOENT) {
+        return 0;
+    }
+    if (json) {
+        fputs(listing->count > 0 ? "," : "", stdout);
+    }
+    listing->count++;
+    (json ? stat_print_json_reaped : stat_print_reaped)(name, reaped,
+                                                        reaped < 0 ? cli_why(reaped) : "");
+    if (reaped < 0) {
+        listing->result = CLI_FAILED;
+    }
+    return 0;
+}
+
 static int show_all(const struct stat_options *options)
 {
     struct listing listing = {.options = options};
     if (options->json) {
         fputs("{\"buses\":[", stdout);
     }
-    const int result = shmbus_list(options->folder, show_one_of_all, &listing);
+    const int result =
+        shmbus_list(options->folder, options->reap ? reap_one_of_all : show_one_of_all, &listing);
     if (result < 0) {
         return cli_failed("cannot list buses: %s (--folder or SHMBUS_DIR names where they are)",
                           cli_why(result));
@@ -173,7 +227,8 @@ static int show_all(const struct stat_options *options)
     } else if (listing.count == 0) {
         fputs("shmbus-stat: there is no bus (shmbus-pub makes one)\n", stderr);
     }
-    return cli_flush_stdout();
+    const int written = cli_flush_stdout();
+    return listing.result > written ? listing.result : written;
 }
 
 static int read_options(int count, char **arguments, struct stat_options *options, bool *out_go)
@@ -191,6 +246,9 @@ static int read_options(int count, char **arguments, struct stat_options *option
             return cli_version();
         case OPTION_JSON:
             options->json = true;
+            break;
+        case OPTION_REAP:
+            options->reap = true;
             break;
         case OPTION_INTERVAL:
             result = cli_seconds("--interval", optarg, &options->interval_ns);
@@ -219,5 +277,8 @@ int main(int count, char **arguments)
     if (!go) {
         return result;
     }
-    return options.bus_name ? show_bus(&options) : show_all(&options);
+    if (!options.bus_name) {
+        return show_all(&options);
+    }
+    return options.reap ? reap_bus(&options) : show_bus(&options);
 }

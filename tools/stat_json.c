@@ -61,6 +61,9 @@ static void print_producers(const struct shmbus_snapshot *snapshot, uint32_t cou
         print_number("published", true, producer->published, &first);
         print_number("blocked", true, producer->blocked, &first);
         print_number("exhausted", true, producer->exhausted, &first);
+        print_number("evicted", true, producer->evicted, &first);
+        print_number("skipped", true, producer->skipped, &first);
+        print_number("history_yielded", true, producer->history_yielded, &first);
         putchar('}');
     }
     putchar(']');
@@ -82,18 +85,54 @@ static void print_consumers(const struct shmbus_snapshot *snapshot,
         print_number("entry", true, consumer->entry, &first);
         print_number("pid", true, consumer->pid, &first);
         print_word("kind", stat_kind_word(consumer->kind), &first);
-        print_flag("alive", consumer->life != SHMBUS_LIFE_UNKNOWN,
-                   consumer->life != SHMBUS_LIFE_DEAD, &first);
+        print_flag("alive", stat_is_alive(consumer->life) >= 0, stat_is_alive(consumer->life) == 1,
+                   &first);
         print_word("life", stat_life_word(consumer->life), &first);
         print_flag("gates", true, consumer->gates != 0, &first);
         print_number("cursor", true, consumer->cursor, &first);
         print_number("lag", true, consumer->lag, &first);
         print_number("received", true, consumer->received, &first);
         print_number("lost", true, consumer->lost, &first);
+        print_number("filtered", true, consumer->filtered, &first);
+        print_number("aborted", true, consumer->aborted, &first);
         print_number("held", true, consumer->held, &first);
+        print_number("grace_ns", true, (uint64_t)consumer->grace_ns, &first);
+        print_number("grace_left_ns", consumer->life == SHMBUS_LIFE_GRACE,
+                     (uint64_t)consumer->grace_left_ns, &first);
         putchar('}');
     }
     putchar(']');
+}
+
+static void print_types(const struct shmbus_snapshot *snapshot)
+{
+    const struct shmbus_type *type = NULL;
+    fputs(",\"types\":[", stdout);
+    for (uint32_t i = 0; (type = shmbus_snapshot_type(snapshot, i)); i++) {
+        bool first = true;
+        fputs(i > 0 ? ",{" : "{", stdout);
+        print_number("type", true, type->type, &first);
+        print_word("name", type->name, &first);
+        print_number("bytes", true, type->bytes, &first);
+        print_word("fields", type->fields ? type->fields : "", &first);
+        putchar('}');
+    }
+    putchar(']');
+}
+
+/* How many were asked for, are there, and how often fewer had to be kept. */
+static void print_history(const struct shmbus_snapshot *snapshot, const struct shmbus_bus_info *bus)
+{
+    uint64_t yielded = 0;
+    bool first = true;
+    for (uint32_t i = 0; i < bus->producer_count; i++) {
+        yielded += shmbus_snapshot_producer(snapshot, i)->history_yielded;
+    }
+    fputs(",\"history\":{", stdout);
+    print_number("asked", true, bus->history, &first);
+    print_number("kept", true, stat_kept(bus), &first);
+    print_number("yielded", bus->producer_count > 0, yielded, &first);
+    putchar('}');
 }
 
 static void print_pools(const struct shmbus_snapshot *snapshot, const struct shmbus_bus_info *bus)
@@ -150,8 +189,21 @@ static void print_damaged(const char *name, const char *state, const char *why)
     print_word("state", state, &first);
     print_word("why", why, &first);
     fputs(",\"tail\":null,\"capacity\":null,\"slot_bytes\":null,\"producers\":null,"
-          "\"consumers\":null,\"pools\":null,\"numa\":null,\"page_bytes\":null}",
+          "\"history\":null,\"types\":null,\"consumers\":null,\"pools\":null,\"numa\":null,\"page_"
+          "bytes\":null}",
           stdout);
+}
+
+void stat_print_json_reaped(const char *name, int reaped, const char *why)
+{
+    bool first = true;
+    putchar('{');
+    print_word("bus", name, &first);
+    print_number("reaped", reaped >= 0, (uint64_t)reaped, &first);
+    if (reaped < 0) {
+        print_word("why", why, &first);
+    }
+    putchar('}');
 }
 
 void stat_print_json_unreadable(const char *name, const char *why)
@@ -185,9 +237,14 @@ void stat_print_json(const struct stat_picture *picture)
     print_number("max_consumers", true, bus->max_consumers, &first);
     print_flag("timestamps", true, (bus->flags & SHMBUS_BUS_TIMESTAMPS) != 0, &first);
     print_flag("scrub", true, (bus->flags & SHMBUS_BUS_SCRUB) != 0, &first);
+    print_number("stall_ns", true, (uint64_t)bus->stall_ns, &first);
+    print_flag("evict", true, (bus->flags & SHMBUS_BUS_EVICT) != 0, &first);
+    print_word("required", stat_rule_word(bus->required_rule), &first);
     print_number("uid", true, bus->owner_uid, &first);
     print_number("gid", true, bus->owner_gid, &first);
     print_word("mode", mode, &first);
+    print_history(picture->snapshot, bus);
+    print_types(picture->snapshot);
     print_producers(picture->snapshot, bus->producer_count);
     print_consumers(picture->snapshot, bus);
     print_pools(picture->snapshot, bus);

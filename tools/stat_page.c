@@ -91,6 +91,18 @@ static void print_memory(const struct stat_picture *picture, const struct shmbus
     printf(" elsewhere or not there: %" PRIu64 "\n", placement->pages_elsewhere);
 }
 
+/* Who may join, how late, and what becomes of one that does not go on. */
+static void print_rules(const struct shmbus_bus_info *bus)
+{
+    printf("history     %" PRIu64 " asked for, %" PRIu64 " there for late joiners, from the floor "
+           "on\n",
+           bus->history, stat_kept(bus));
+    printf("required    %s; stalled after %g s without progress, %s\n",
+           stat_rule_word(bus->required_rule), (double)bus->stall_ns / 1e9,
+           bus->flags & SHMBUS_BUS_EVICT ? "then evicted if it blocks the producer"
+                                         : "and waited for");
+}
+
 static void print_bus(const struct stat_picture *picture)
 {
     const struct shmbus_bus_info *bus = shmbus_snapshot_bus(picture->snapshot);
@@ -103,6 +115,7 @@ static void print_bus(const struct stat_picture *picture)
     printf("sequences   first %" PRIu64 ", floor %" PRIu64 ", tail %" PRIu64 "\n",
            bus->first_sequence, bus->floor, bus->tail);
     print_ring(bus);
+    print_rules(bus);
     print_rate(picture);
     print_memory(picture, bus);
     printf("messages    timestamps: %s, slabs scrubbed: %s, layout %" PRIu32 ".%" PRIu32 "\n",
@@ -115,25 +128,44 @@ static void print_producers(const struct shmbus_snapshot *snapshot,
 {
     printf("\nproducers   %" PRIu32 "\n", bus->producer_count);
     if (bus->producer_count > 0) {
-        printf("  %10s  %-5s  %20s  %12s  %12s\n", "PID", "ALIVE", "PUBLISHED", "RING FULL",
-               "POOL EMPTY");
+        printf("  %10s  %-5s  %20s  %12s  %12s  %8s  %12s  %15s\n", "PID", "ALIVE", "PUBLISHED",
+               "RING FULL", "POOL EMPTY", "EVICTED", "SKIPPED", "HISTORY YIELDED");
     }
     for (uint32_t i = 0; i < bus->producer_count; i++) {
         const struct shmbus_producer_info *producer = shmbus_snapshot_producer(snapshot, i);
-        printf("  %10" PRIu32 "  %-5s  %20" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "\n",
+        printf("  %10" PRIu32 "  %-5s  %20" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %8" PRIu64
+               "  %12" PRIu64 "  %15" PRIu64 "\n",
                producer->pid, yes_no(producer->alive), producer->published, producer->blocked,
-               producer->exhausted);
+               producer->exhausted, producer->evicted, producer->skipped,
+               producer->history_yielded);
     }
+}
+
+/* What stands behind a consumer's counts, in words. */
+static void print_remarks(const struct shmbus_consumer_info *consumer)
+{
+    if (consumer->gates) {
+        fputs("  gates the producer", stdout);
+    }
+    if (consumer->life == SHMBUS_LIFE_GRACE) {
+        printf("  its place is kept for %.1f s more", (double)consumer->grace_left_ns / 1e9);
+    } else if (consumer->life == SHMBUS_LIFE_DEAD) {
+        fputs("  to be repaired", stdout);
+    } else if (consumer->grace_ns > 0) {
+        printf("  has %g s of grace", (double)consumer->grace_ns / 1e9);
+    }
+    putchar('\n');
 }
 
 static void print_consumer(const struct shmbus_consumer_info *consumer, int width)
 {
     char name[STAT_TEXT_BYTES];
     printf("  %-*s  %10" PRIu32 "  %-8s  %-7s  %20" PRIu64 "  %12" PRIu64 "  %20" PRIu64
-           "  %12" PRIu64 "  %6" PRIu64 "%s\n",
+           "  %12" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %6" PRIu64,
            width, stat_text(consumer->name, name), consumer->pid, stat_kind_word(consumer->kind),
            stat_life_word(consumer->life), consumer->cursor, consumer->lag, consumer->received,
-           consumer->lost, consumer->held, consumer->gates ? "  gates the producer" : "");
+           consumer->lost, consumer->filtered, consumer->aborted, consumer->held);
+    print_remarks(consumer);
 }
 
 static void print_consumers(const struct shmbus_snapshot *snapshot,
@@ -152,8 +184,9 @@ static void print_consumers(const struct shmbus_snapshot *snapshot,
         width = length > width ? length : width;
     }
     if (bus->consumer_count > 0) {
-        printf("  %-*s  %10s  %-8s  %-7s  %20s  %12s  %20s  %12s  %6s\n", (int)width, "NAME", "PID",
-               "KIND", "LIFE", "CURSOR", "LAG", "RECEIVED", "LOST", "HELD");
+        printf("  %-*s  %10s  %-8s  %-7s  %20s  %12s  %20s  %12s  %12s  %12s  %6s\n", (int)width,
+               "NAME", "PID", "KIND", "LIFE", "CURSOR", "LAG", "RECEIVED", "LOST", "FILTERED",
+               "ABORTED", "HELD");
     }
     for (uint32_t i = 0; i < bus->consumer_count; i++) {
         print_consumer(shmbus_snapshot_consumer(snapshot, i), (int)width);
@@ -206,6 +239,26 @@ static void print_pools(const struct shmbus_snapshot *snapshot, const struct shm
     print_pool_advice(snapshot, bus->class_count);
 }
 
+static void print_types(const struct shmbus_snapshot *snapshot, const struct shmbus_bus_info *bus)
+{
+    const struct shmbus_type *type = NULL;
+    char text[STAT_TEXT_BYTES];
+    if (bus->type_count == 0) {
+        puts("\ntypes       none registered");
+        return;
+    }
+    printf("\ntypes       %" PRIu32 "\n  %6s  %-20s  %10s  %s\n", bus->type_count, "NUMBER", "NAME",
+           "BYTES", "FIELDS");
+    for (uint32_t i = 0; (type = shmbus_snapshot_type(snapshot, i)); i++) {
+        char bytes[16] = "vary";
+        if (type->bytes > 0) {
+            snprintf(bytes, sizeof(bytes), "%" PRIu32, type->bytes);
+        }
+        printf("  %6u  %-20s  %10s  ", type->type, stat_text(type->name, text), bytes);
+        puts(stat_text(type->fields ? type->fields : "", text));
+    }
+}
+
 void stat_print_page(const struct stat_picture *picture)
 {
     const struct shmbus_bus_info *bus = shmbus_snapshot_bus(picture->snapshot);
@@ -219,6 +272,7 @@ void stat_print_page(const struct stat_picture *picture)
     print_producers(picture->snapshot, bus);
     print_consumers(picture->snapshot, bus);
     print_pools(picture->snapshot, bus);
+    print_types(picture->snapshot, bus);
 }
 
 void stat_print_head(void)
@@ -232,6 +286,17 @@ void stat_print_unreadable(const char *name, const char *why)
     char text[STAT_TEXT_BYTES];
     printf("%-20s  unreadable: ", stat_text(name, text));
     puts(stat_text(why, text));
+}
+
+void stat_print_reaped(const char *name, int reaped, const char *why)
+{
+    char text[STAT_TEXT_BYTES];
+    printf("%-20s  ", stat_text(name, text));
+    if (reaped >= 0) {
+        printf("%d %s repaired\n", reaped, reaped == 1 ? "entry" : "entries");
+    } else {
+        printf("not repaired: %s\n", stat_text(why, text));
+    }
 }
 
 void stat_print_line(const struct stat_picture *picture)

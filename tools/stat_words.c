@@ -46,6 +46,10 @@ const char *stat_life_word(uint32_t life)
         return "dead";
     case SHMBUS_LIFE_EVICTED:
         return "evicted";
+    case SHMBUS_LIFE_GRACE:
+        return "grace";
+    case SHMBUS_LIFE_STALLED:
+        return "stalled";
     default:
         return unknown;
     }
@@ -63,6 +67,40 @@ const char *stat_pages_word(uint32_t pages)
     default:
         return unknown;
     }
+}
+
+const char *stat_rule_word(uint32_t rule)
+{
+    switch (rule) {
+    case SHMBUS_REQUIRED_ANYONE:
+        return "anyone";
+    case SHMBUS_REQUIRED_NOBODY:
+        return "nobody";
+    case SHMBUS_REQUIRED_NAMED:
+        return "named";
+    default:
+        return unknown;
+    }
+}
+
+int stat_is_alive(uint32_t life)
+{
+    switch (life) {
+    case SHMBUS_LIFE_ALIVE:
+    case SHMBUS_LIFE_EVICTED:
+    case SHMBUS_LIFE_STALLED:
+        return 1;
+    case SHMBUS_LIFE_DEAD:
+    case SHMBUS_LIFE_GRACE:
+        return 0;
+    default:
+        return -1;
+    }
+}
+
+uint64_t stat_kept(const struct shmbus_bus_info *bus)
+{
+    return bus->tail > bus->floor ? bus->tail - bus->floor : 0;
 }
 
 const char *stat_numa_word(const struct shmbus_bus_info *bus, char *buffer, size_t size)
@@ -84,7 +122,7 @@ const char *stat_numa_word(const struct shmbus_bus_info *bus, char *buffer, size
 
 const char *stat_text(const char *string, char buffer[STAT_TEXT_BYTES])
 {
-    char whole[513];
+    char whole[STAT_TEXT_MOST + 1];
     const size_t length = strnlen(string, sizeof(whole) - 1);
     memcpy(whole, string, length);
     whole[length] = '\0';
