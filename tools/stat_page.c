@@ -299,6 +299,24 @@ void stat_print_reaped(const char *name, int reaped, const char *why)
     }
 }
 
+/* Behind a bus's line: how many of its consumers are anything but well. */
+static void print_unwell(const struct stat_picture *picture)
+{
+    static const uint32_t lives[] = {SHMBUS_LIFE_STALLED, SHMBUS_LIFE_EVICTED, SHMBUS_LIFE_GRACE,
+                                     SHMBUS_LIFE_DEAD};
+    for (size_t i = 0; i < sizeof(lives) / sizeof(lives[0]); i++) {
+        const struct shmbus_consumer_info *consumer = NULL;
+        uint32_t count = 0;
+        for (uint32_t j = 0; (consumer = shmbus_snapshot_consumer(picture->snapshot, j)); j++) {
+            count += consumer->life == lives[i];
+        }
+        if (count > 0) {
+            printf("  %" PRIu32 " %s", count, stat_life_word(lives[i]));
+        }
+    }
+    putchar('\n');
+}
+
 void stat_print_line(const struct stat_picture *picture)
 {
     const struct shmbus_bus_info *bus = shmbus_snapshot_bus(picture->snapshot);
@@ -321,7 +339,8 @@ void stat_print_line(const struct stat_picture *picture)
             snprintf(producer, sizeof(producer), "%" PRIu32, info->pid);
         }
     }
-    printf("%-20s  %-8s  %20" PRIu64 "  %8" PRIu64 "  %6" PRIu32 "  %10s  %9s  %12s\n",
+    printf("%-20s  %-8s  %20" PRIu64 "  %8" PRIu64 "  %6" PRIu32 "  %10s  %9s  %12s",
            stat_text(bus->name, text), stat_state_word(bus->state), bus->tail, bus->capacity,
            bus->slot_bytes, producer, consumers, lag);
+    print_unwell(picture);
 }
