@@ -38,7 +38,8 @@ static int keep_first(const struct shmbus_message *message, void *context)
     return 1;
 }
 
-START_TEST(test_every_key)
+/* Every key that is promised is there. */
+static void check_keys(const char *text)
 {
     static const char *const keys[] = {"bus",
                                        "state",
@@ -66,6 +67,70 @@ START_TEST(test_every_key)
                                        "numa.requested",
                                        "numa.pages_by_node",
                                        "page_bytes"};
+    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
+        ck_assert_msg(json_at(text, keys[i]) != NULL, "no %s in %s", keys[i], text);
+    }
+}
+
+static void check_bus(const char *text, pid_t pub)
+{
+    ck_assert(json_is(text, "bus", "\"keys\""));
+    ck_assert(json_is(text, "state", "\"open\""));
+    ck_assert_uint_eq(json_number(text, "tail"), 5);
+    ck_assert_uint_eq(json_number(text, "capacity"), 64);
+    ck_assert_uint_eq(json_number(text, "slot_bytes"), 64);
+    ck_assert_int_eq(json_count(text, "producers"), 1);
+    ck_assert_uint_eq(json_number(text, "producers.0.pid"), (uint64_t)pub);
+    ck_assert(json_is(text, "producers.0.alive", "true"));
+    ck_assert_uint_eq(json_number(text, "producers.0.published"), 5);
+    ck_assert_uint_eq(json_number(text, "pools.1.slab_bytes"), 1024);
+    ck_assert_uint_eq(json_number(text, "pools.1.count"), 4);
+    ck_assert_uint_eq(json_number(text, "pools.1.in_use"), 3);
+    ck_assert_uint_eq(json_number(text, "pools.1.held"), 1);
+    ck_assert_uint_eq(json_number(text, "pools.1.high_water"), 3);
+    ck_assert_uint_eq(json_number(text, "pools.1.exhausted"), 0);
+    ck_assert_uint_eq(json_number(text, "pools.0.in_use"), 0);
+    ck_assert_uint_eq(json_number(text, "page_bytes"), (uint64_t)sysconf(_SC_PAGESIZE));
+}
+
+static void check_consumers(const char *text, pid_t sub)
+{
+    ck_assert_int_eq(json_count(text, "consumers"), 2);
+    ck_assert(json_is(text, "consumers.0.name", "\"slow\""));
+    ck_assert_uint_eq(json_number(text, "consumers.0.pid"), (uint64_t)getpid());
+    ck_assert(json_is(text, "consumers.0.kind", "\"required\""));
+    ck_assert(json_is(text, "consumers.0.alive", "true"));
+    ck_assert(json_is(text, "consumers.0.gates", "true"));
+    ck_assert_uint_eq(json_number(text, "consumers.0.cursor"), 1);
+    ck_assert_uint_eq(json_number(text, "consumers.0.lag"), 4);
+    ck_assert_uint_eq(json_number(text, "consumers.0.received"), 1);
+    ck_assert_uint_eq(json_number(text, "consumers.0.lost"), 0);
+    ck_assert_uint_eq(json_number(text, "consumers.0.held"), 1);
+    ck_assert(json_is(text, "consumers.1.name", "\"quick.one\""));
+    ck_assert_uint_eq(json_number(text, "consumers.1.pid"), (uint64_t)sub);
+    ck_assert_uint_eq(json_number(text, "consumers.1.lag"), 0);
+    ck_assert_uint_eq(json_number(text, "consumers.1.received"), 5);
+    ck_assert(json_is(text, "consumers.1.gates", "false"));
+}
+
+static void check_page(void)
+{
+    const struct bytes page = page_of("keys");
+    assert_in(page, "bus         keys\n");
+    assert_in(page, "state       open: ");
+    assert_in(page, "ring        64 slots of 64 bytes, 4 to be read by the slowest");
+    assert_in(page, "tail 5\n");
+    assert_in(page, "rate        0 messages/s, over 0.");
+    assert_in(page, "slow ");
+    assert_in(page, "quick.one ");
+    assert_in(page, "gates the producer");
+    assert_in(page, "SLAB BYTES");
+    assert_in(page, "numa        asked for: none; pages");
+    assert_not_in(page, "too small");
+}
+
+START_TEST(test_every_key)
+{
     struct tool pub = tool_start(ARGUMENTS(PUB, "--capacity", "64", "--pool", "128:8,1024:4",
                                            "--wait-consumers", "2", "keys"));
     struct shmbus_consumer *slow = attach("keys", "slow");
@@ -83,56 +148,10 @@ START_TEST(test_every_key)
     await_received("keys", "quick.one", 5);
 
     const struct bytes picture = picture_of("keys");
-    const char *text = picture.data;
-    for (size_t i = 0; i < sizeof(keys) / sizeof(keys[0]); i++) {
-        ck_assert_msg(json_at(text, keys[i]) != NULL, "no %s in %s", keys[i], text);
-    }
-    ck_assert(json_is(text, "bus", "\"keys\""));
-    ck_assert(json_is(text, "state", "\"open\""));
-    ck_assert_uint_eq(json_number(text, "tail"), 5);
-    ck_assert_uint_eq(json_number(text, "capacity"), 64);
-    ck_assert_uint_eq(json_number(text, "slot_bytes"), 64);
-    ck_assert_int_eq(json_count(text, "producers"), 1);
-    ck_assert_uint_eq(json_number(text, "producers.0.pid"), (uint64_t)pub.pid);
-    ck_assert(json_is(text, "producers.0.alive", "true"));
-    ck_assert_uint_eq(json_number(text, "producers.0.published"), 5);
-    ck_assert_int_eq(json_count(text, "consumers"), 2);
-    ck_assert(json_is(text, "consumers.0.name", "\"slow\""));
-    ck_assert_uint_eq(json_number(text, "consumers.0.pid"), (uint64_t)getpid());
-    ck_assert(json_is(text, "consumers.0.kind", "\"required\""));
-    ck_assert(json_is(text, "consumers.0.alive", "true"));
-    ck_assert(json_is(text, "consumers.0.gates", "true"));
-    ck_assert_uint_eq(json_number(text, "consumers.0.cursor"), 1);
-    ck_assert_uint_eq(json_number(text, "consumers.0.lag"), 4);
-    ck_assert_uint_eq(json_number(text, "consumers.0.received"), 1);
-    ck_assert_uint_eq(json_number(text, "consumers.0.lost"), 0);
-    ck_assert_uint_eq(json_number(text, "consumers.0.held"), 1);
-    ck_assert(json_is(text, "consumers.1.name", "\"quick.one\""));
-    ck_assert_uint_eq(json_number(text, "consumers.1.pid"), (uint64_t)sub.pid);
-    ck_assert_uint_eq(json_number(text, "consumers.1.lag"), 0);
-    ck_assert_uint_eq(json_number(text, "consumers.1.received"), 5);
-    ck_assert(json_is(text, "consumers.1.gates", "false"));
-    ck_assert_uint_eq(json_number(text, "pools.1.slab_bytes"), 1024);
-    ck_assert_uint_eq(json_number(text, "pools.1.count"), 4);
-    ck_assert_uint_eq(json_number(text, "pools.1.in_use"), 3);
-    ck_assert_uint_eq(json_number(text, "pools.1.held"), 1);
-    ck_assert_uint_eq(json_number(text, "pools.1.high_water"), 3);
-    ck_assert_uint_eq(json_number(text, "pools.1.exhausted"), 0);
-    ck_assert_uint_eq(json_number(text, "pools.0.in_use"), 0);
-    ck_assert_uint_eq(json_number(text, "page_bytes"), (uint64_t)sysconf(_SC_PAGESIZE));
-
-    const struct bytes page = page_of("keys");
-    assert_in(page, "bus         keys\n");
-    assert_in(page, "state       open: ");
-    assert_in(page, "ring        64 slots of 64 bytes, 4 to be read by the slowest");
-    assert_in(page, "tail 5\n");
-    assert_in(page, "rate        0 messages/s, over 0.");
-    assert_in(page, "slow ");
-    assert_in(page, "quick.one ");
-    assert_in(page, "gates the producer");
-    assert_in(page, "SLAB BYTES");
-    assert_in(page, "numa        asked for: none; pages");
-    assert_not_in(page, "too small");
+    check_keys(picture.data);
+    check_bus(picture.data, pub.pid);
+    check_consumers(picture.data, sub.pid);
+    check_page();
     shmbus_consumer_close(slow);
     const struct ending published = tool_end(&pub);
     assert_code(published, 0);
