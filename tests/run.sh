@@ -118,7 +118,10 @@ mkdir -p "$results"
 # What a rig is told.
 export SHMBUS_SOURCE_FOLDER=$root SHMBUS_BUILD_FOLDER=$build SHMBUS_PRESET=$preset
 limit_s=300
-[ -z "${SHMBUS_TEST_LONG:-}" ] || limit_s=14400
+if [ -n "${SHMBUS_TEST_LONG:-}" ]; then
+    limit_s=14400
+    export CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-60}
+fi
 case $preset in
     *san | coverage | fuzz) export CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-4} ;;
 esac
