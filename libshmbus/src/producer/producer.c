@@ -218,7 +218,7 @@ int shmbus_producer_create(const char *name, const struct shmbus_bus_options *bu
     int result = layout_take_options(bus, sizeof taken, "bus options", &taken);
     if (result == 0)
         result = make(name, options, &producer);
-    if (result < 0)
+    if (producer == NULL)
         return result;
     result = create_or_open(producer, &taken);
     uint32_t created = producer->created;

@@ -18,8 +18,8 @@
  * grace that they have. Returns how many, or a negative errno. */
 int recovery_reap(struct segment *segment, uint32_t known);
 
-/* Repairs an entry that is proven dead: frees it, or begins its grace; one in grace stays until that
- * is over. The caller has its repair byte. Returns 1 if that changed something. */
+/* Repairs an entry that is proven dead: frees it, or begins its grace; one in grace stays until
+ * that is over. The caller has its repair byte. Returns 1 if that changed something. */
 int recovery_repair(const struct segment *segment, uint32_t index);
 
 /* Ends all holds of an entry. The caller has its life or its repair byte. */
