@@ -26,7 +26,7 @@ static int write_copies(struct role *role)
     uint64_t slabs = role->test->slabs, size = role->test->size, total = role_total(role);
     uint64_t limit = slabs;
     struct bulk bulk;
-    if (bulk_begin(&bulk, size) != 0)
+    if (slabs == 0 || bulk_begin(&bulk, size) != 0)
         return role_fail(role, "no memory for the pattern");
     role_meet(role);
     for (uint64_t i = 0; i < total; i++) {
