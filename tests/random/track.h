@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What one consumer has to see next: each sequence once, in order, whole, and none missed but those
+ * that it was told of.
+ */
+#ifndef SHMBUS_TESTS_TRACK_H
+#define SHMBUS_TESTS_TRACK_H
+
+#include "random.h"
+
+struct kept {
+    uint64_t handle;
+    uint64_t sequence;
+};
+
+struct track {
+    struct world *world;
+    struct page *page;
+    struct place *place; /* or NULL */
+    struct shmbus_consumer *consumer;
+    uint64_t state;
+    uint32_t kind;
+    uint32_t mask;     /* of the types that it wants */
+    uint32_t slow;     /* percent of messages that it dawdles over */
+    uint32_t keeps;    /* percent of messages that it keeps */
+    uint32_t quota;    /* of handles */
+    uint32_t flags;    /* SHMBUS_JOIN_..., as it was opened with */
+    uint64_t expected; /* everything below was seen or accounted for */
+    uint64_t origin;   /* cursor and counts where this incarnation began */
+    uint64_t accounted;
+    int doubted; /* a message was not whole: true, unless it turns out to be evicted */
+    uint64_t doubted_sequence;
+    const char *doubted_why;
+    struct kept kept[KEPT_MAX];
+    uint32_t kept_count;
+};
+
+/* It has begun, or joined again; from as asked. acked: what was published before it did. */
+void track_begin(struct track *track, uint32_t from, uint64_t from_sequence, uint32_t flags,
+                 uint64_t acked);
+
+void track_message(struct track *track, const struct shmbus_message *message);
+void track_event(void *context, const struct shmbus_event *event);
+
+/* Is what was doubted excused by an eviction? To be asked while the message is lent; or, with
+ * is_vouched, after a call that handed it out and returned that all is well: then it is not. */
+void track_settle(struct track *track, int is_vouched);
+
+/* A call returned and said that all below its cursor is consumed. */
+void track_acknowledged(struct track *track);
+
+/* A kept message, before it is released: is it as it was? */
+void track_kept(struct track *track, const struct kept *kept);
+
+#endif

@@ -1,0 +1,181 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * The bus of one round, and what all processes of the test use.
+ */
+#include "random.h"
+
+#include <dirent.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <time.h>
+#include <unistd.h>
+
+#define VIOLATIONS_SAID 10
+
+int64_t now_ns(void)
+{
+    struct timespec now;
+    clock_gettime(CLOCK_MONOTONIC, &now);
+    return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
+}
+
+void sleep_ns(int64_t ns)
+{
+    struct timespec time = {.tv_sec = ns / SECOND_NS, .tv_nsec = ns % SECOND_NS};
+    nanosleep(&time, NULL);
+}
+
+uint64_t random_next(uint64_t *state)
+{
+    uint64_t value = *state += UINT64_C(0x9e3779b97f4a7c15);
+    value = (value ^ value >> 30) * UINT64_C(0xbf58476d1ce4e5b9);
+    value = (value ^ value >> 27) * UINT64_C(0x94d049bb133111eb);
+    return value ^ value >> 31;
+}
+
+uint64_t random_below(uint64_t *state, uint64_t limit)
+{
+    return random_next(state) % limit;
+}
+
+int random_chance(uint64_t *state, unsigned percent)
+{
+    return random_below(state, 100) < percent;
+}
+
+void violate(struct world *world, const char *format, ...)
+{
+    char text[400];
+    va_list arguments;
+    uint32_t before = atomic_fetch_add(&world->violations, 1);
+    if (before >= VIOLATIONS_SAID)
+        return;
+    va_start(arguments, format);
+    vsnprintf(text, sizeof text, format, arguments);
+    va_end(arguments);
+    if (before == 0)
+        memcpy(world->first_violation, text, sizeof text);
+    dprintf(STDOUT_FILENO, "random: violation: process %d: %s\n", (int)getpid(), text);
+}
+
+void raise_to(_Atomic uint64_t *word, uint64_t value)
+{
+    uint64_t found = atomic_load(word);
+    while (found < value && !atomic_compare_exchange_weak(word, &found, value))
+        ;
+}
+
+void page_does(struct page *page, const char *what)
+{
+    atomic_store(&page->doing, what);
+    atomic_fetch_add(&page->beat, 1);
+}
+
+int open_descriptors(void)
+{
+    int found = 0;
+    DIR *folder = opendir("/proc/self/fd");
+    while (folder != NULL && readdir(folder) != NULL)
+        found++;
+    if (folder != NULL)
+        closedir(folder);
+    return found;
+}
+
+int mapped_buses(void)
+{
+    char line[1024];
+    int found = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        found += strstr(line, "/shmbus." BUS "/") != NULL;
+    if (maps != NULL)
+        fclose(maps);
+    return found;
+}
+
+static void choose_pool(struct world *world, uint64_t *state)
+{
+    static const uint64_t sizes[] = {64, 128, 320, 512, 1024, BYTES_MAX};
+    struct shmbus_bus_options *bus = &world->bus;
+    if (random_chance(state, 10)) {
+        bus->flags |= SHMBUS_BUS_NO_POOL;
+        world->bytes_most = world->inline_bytes;
+        return;
+    }
+    bus->class_count = 1 + (uint32_t)random_below(state, 3);
+    uint64_t at = random_below(state, 2);
+    for (uint32_t i = 0; i < bus->class_count; i++) {
+        at += i > 0 ? 1 + random_below(state, 2) : 0;
+        bus->classes[i].slab_bytes = sizes[at < 6 ? at : 5];
+        /* Few enough to run out of, as a rule. */
+        bus->classes[i].slab_count = 2 + random_below(state, random_chance(state, 70) ? 20 : 200);
+    }
+    world->bytes_most = (uint32_t)bus->classes[bus->class_count - 1].slab_bytes;
+    if (world->bytes_most < world->inline_bytes)
+        world->bytes_most = world->inline_bytes;
+}
+
+static uint64_t choose_first(uint64_t *state)
+{
+    switch (random_below(state, 4)) {
+    case 0:
+        return 0;
+    case 1:
+        return (UINT64_C(1) << 56) - 1 - random_below(state, 20000); /* the wrap of the stamps */
+    case 2:
+        return SHMBUS_FIRST_SEQUENCE_MAX - random_below(state, 1000);
+    default:
+        return random_below(state, UINT64_C(1) << 40);
+    }
+}
+
+void world_begin(struct world *world, uint64_t seed)
+{
+    uint64_t state = seed;
+    struct shmbus_bus_options *bus = &world->bus;
+    memset(world, 0, offsetof(struct world, gaps));
+    memset(world->authors, 0, sizeof world->authors);
+    world->seed = seed;
+    bus->struct_bytes = sizeof *bus;
+    bus->capacity = UINT64_C(16) << (random_chance(&state, 50) ? 0 : random_below(&state, 4));
+    if (random_chance(&state, 15))
+        bus->capacity = UINT64_C(1024) << random_below(&state, 4);
+    bus->slot_bytes = 32u << random_below(&state, 3);
+    bus->max_consumers = 4 + (uint32_t)random_below(&state, 12);
+    bus->flags = random_chance(&state, 50) ? SHMBUS_BUS_TIMESTAMPS : 0;
+    bus->flags |= random_chance(&state, 30) ? SHMBUS_BUS_SCRUB : 0;
+    bus->flags |= random_chance(&state, 60) ? SHMBUS_BUS_EVICT : 0;
+    bus->stall_ns = (int64_t)(10 + random_below(&state, 100)) * MS_NS;
+    bus->history = random_chance(&state, 50) ? 0 : random_below(&state, bus->capacity);
+    bus->first_sequence = choose_first(&state);
+    world->inline_bytes = bus->slot_bytes - (bus->flags & SHMBUS_BUS_TIMESTAMPS ? 24 : 16);
+    choose_pool(world, &state);
+    atomic_store(&world->acked, bus->first_sequence);
+    atomic_store(&world->intent, bus->first_sequence);
+    atomic_store(&world->seen, bus->first_sequence);
+    for (uint32_t i = 0; i < PLACES; i++) {
+        struct place *place = &world->places[i];
+        snprintf(place->name, sizeof place->name, "place%" PRIu32, i);
+        place->grace_ns =
+            i % 2 == 0 ? LONG_GRACE : (int64_t)(10 + random_below(&state, 100)) * MS_NS;
+        place->mask = random_chance(&state, 50) ? 0xff : (uint32_t)random_below(&state, 255) + 1;
+        atomic_store(&place->left, 1);
+    }
+}
+
+void world_print(const struct world *world, double seconds)
+{
+    const struct shmbus_bus_options *bus = &world->bus;
+    printf("random: bus --seed 0x%016" PRIx64 " --seconds %g: capacity %" PRIu64
+           ", slots of %" PRIu32 ", %" PRIu32 " entries, history %" PRIu64 ", first %" PRIu64
+           ", flags 0x%" PRIx32 ", stall %" PRId64 " ms, slabs",
+           world->seed, seconds, bus->capacity, bus->slot_bytes, bus->max_consumers, bus->history,
+           bus->first_sequence, bus->flags, bus->stall_ns / MS_NS);
+    for (uint32_t i = 0; i < bus->class_count; i++)
+        printf(" %" PRIu64 ":%" PRIu64, bus->classes[i].slab_bytes, bus->classes[i].slab_count);
+    printf("%s\n", bus->class_count == 0 ? " none" : "");
+    fflush(stdout);
+}
