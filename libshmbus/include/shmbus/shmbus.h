@@ -773,8 +773,9 @@ struct shmbus_consumer_stats {
  *         -ENOTDIR the folder of buses is no folder; -EBADMSG damaged header, a file that is
  *         missing or not a file, or one shorter than the header says, both sizes named;
  *         -EPROTO another byte order or not a bus at all; -EPROTONOSUPPORT another layout version
- *         or a feature that this library does not know, both sides named; -ESTALE a bus of an
- *         earlier boot, or one that was replaced meanwhile; -ENOTSUP that kind of consumer is not
+ *         or a feature that this library does not know, both sides named; -EPROTOTYPE a type is not
+ *         registered as expected, both layouts named; -ESTALE a bus of an earlier boot, or one that
+ *         was replaced meanwhile; -ENOTSUP that kind of consumer is not
  *         to be had; -ENOMEM, -EMFILE, -ENFILE out of it; -EIO the file system failed.
  * Ownership: the consumer is the caller's, to be ended with shmbus_consumer_close().
  * Threads: any; the consumer then belongs to one thread at a time.

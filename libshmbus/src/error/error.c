@@ -67,6 +67,7 @@ static const struct {
     {EPERM, "not permitted"},
     {EPIPE, "the stream has ended"},
     {EPROTO, "not a bus of this byte order"},
+    {EPROTOTYPE, "another layout of a type is expected"},
     {EPROTONOSUPPORT, "a layout or feature that this library does not know"},
     {ERANGE, "that sequence is not on the bus"},
     {ESTALE, "stale: evicted, released before, or of a bus that is gone"},
