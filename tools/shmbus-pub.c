@@ -26,6 +26,8 @@
 #define LOOK_MS     500
 #define BATCH_COUNT 128
 
+#define CAPACITY_DEFAULT 65536 /* of a bus */
+
 struct pub {
     struct pub_options options;
     struct pub_bus bus;
@@ -84,14 +86,24 @@ static int bus_failed(struct pub *pub, int error)
     return cli_bus_failed(pub->options.bus_name, error, NULL);
 }
 
+/* How many go out in one call: history gives way to a batch that does not fit beside it. */
+static size_t batch_most(const struct shmbus_bus_options *bus)
+{
+    const uint64_t capacity = bus->capacity ? bus->capacity : CAPACITY_DEFAULT;
+    const uint64_t room = capacity > bus->history ? capacity - bus->history : 1;
+    return room < BATCH_COUNT ? (size_t)room : BATCH_COUNT;
+}
+
 /* Publishes the batch; CLI_OK also when a signal cut it short, which the caller sees itself. */
 static int send_batch(struct pub *pub)
 {
+    const size_t most = batch_most(&pub->options.bus);
     size_t done = 0;
     while (done < pub->batch_count && stop_count() == 0) {
         int64_t wake_ns = 0;
         const int64_t now_ns = pub->pace.rate ? cli_now_ns() : 0;
-        const size_t due = pace_due(&pub->pace, now_ns, pub->batch_count - done, &wake_ns);
+        const size_t left = pub->batch_count - done;
+        const size_t due = pace_due(&pub->pace, now_ns, left < most ? left : most, &wake_ns);
         if (due == 0) {
             progress_tick(&pub->progress, "paced", pub->bus.producer, pub->sent);
             pub_bus_look(&pub->bus);

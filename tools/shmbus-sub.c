@@ -189,8 +189,9 @@ static int read_messages(struct sub *sub)
                 break;
             }
             result = shmbus_consumer_wait(sub->bus.consumer, SLICE_NS);
-            sub->bereft = sub->bereft && result == -EOWNERDEAD;
         }
+        /* All that the dead one published was read: what comes now is another's. */
+        sub->bereft = sub->bereft && result == -EOWNERDEAD;
         int code = CLI_OK;
         if (result < 0 && result != -ETIMEDOUT && !goes_on(sub, result, &code)) {
             return code;

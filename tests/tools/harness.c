@@ -120,6 +120,21 @@ void bytes_add(struct bytes *bytes, const void *data, size_t length)
     bytes->data[bytes->length] = '\0';
 }
 
+struct bytes file_read(const char *path)
+{
+    char block[65536];
+    struct bytes bytes = {0};
+    size_t count = 0;
+    FILE *file = fopen(path, "r");
+    ck_assert_ptr_nonnull(file);
+    bytes_add(&bytes, "", 0);
+    while ((count = fread(block, 1, sizeof(block), file)) > 0) {
+        bytes_add(&bytes, block, count);
+    }
+    fclose(file);
+    return bytes;
+}
+
 uint64_t number_after(const char *text, const char *before)
 {
     const char *at = strstr(text, before);
@@ -261,6 +276,14 @@ struct ending tool_end(struct tool *tool)
         .out = tool->out_read,
         .err = tool->err_read,
     };
+}
+
+void tool_stop(const struct tool *tool)
+{
+    int status = 0;
+    ck_assert_int_eq(kill(tool->pid, SIGSTOP), 0);
+    ck_assert_int_eq(waitpid(tool->pid, &status, WUNTRACED), tool->pid);
+    ck_assert_msg(WIFSTOPPED(status), "it ended in place of stopping");
 }
 
 struct ending tool_run(const char *const *arguments, const void *input, size_t length)

@@ -61,6 +61,9 @@ const char *path_in(const char *format, ...) __attribute__((format(printf, 1, 2)
 /* Makes a file in the folder; returns its path as path_in() does. */
 const char *file_make(const char *name, const void *data, size_t length);
 
+/* All of a file's bytes. */
+struct bytes file_read(const char *path);
+
 /* Is there a bus of that name in the folder? */
 bool bus_exists(const char *name);
 
@@ -85,6 +88,9 @@ void tool_close_input(struct tool *tool);
 /* Reads its output, or error, until this text is in it. */
 void tool_await_out(struct tool *tool, const char *text);
 void tool_await_err(struct tool *tool, const char *text);
+
+/* Stops it with SIGSTOP, and waits until it stands still; SIGCONT lets it go on. */
+void tool_stop(const struct tool *tool);
 
 /* Closes its input, reads the rest of what it prints, and waits for its end. */
 struct ending tool_end(struct tool *tool);

@@ -13,8 +13,7 @@
 
 #include "harness.h"
 #include "json.h"
-
-static char copies[64]; /* a folder that everybody may reach, with what they may run */
+#include "other_user.h"
 
 /* Keeps a bus of some messages, and returns its feed's size. */
 static off_t keep_bus(const char *bus)
@@ -97,62 +96,10 @@ START_TEST(test_names_are_escaped)
 }
 END_TEST
 
-/* Copies a file to where everybody may run it; the memory folder may forbid that. */
-static const char *copy_for_all(const char *from)
-{
-    static char paths[2][128];
-    static unsigned next;
-    static char block[1 << 16];
-    char *to = paths[next++ % 2];
-    size_t count;
-    snprintf(to, sizeof(paths[0]), "%s/%s", copies, strrchr(from, '/') + 1);
-    FILE *in = fopen(from, "r");
-    FILE *out = fopen(to, "w");
-    ck_assert(in && out);
-    while ((count = fread(block, 1, sizeof(block), in)) > 0) {
-        ck_assert_uint_eq(fwrite(block, 1, count, out), count);
-    }
-    fclose(in);
-    ck_assert_int_eq(fclose(out), 0);
-    ck_assert_int_eq(chmod(to, 0755), 0);
-    return to;
-}
-
-static void copies_make(void)
-{
-    folder_make();
-    snprintf(copies, sizeof(copies), "/tmp/shmbus-tools.XXXXXX");
-    ck_assert_ptr_nonnull(mkdtemp(copies));
-    ck_assert_int_eq(chmod(copies, 0755), 0);
-    ck_assert_int_eq(chmod(folder_path(), 0755), 0);
-}
-
-static void copies_remove(void)
-{
-    static const char *const files[] = {SHMBUS_LIBRARY, STAT};
-    for (int i = 0; i < 2; i++) {
-        char path[128];
-        snprintf(path, sizeof(path), "%s/%s", copies, strrchr(files[i], '/') + 1);
-        unlink(path);
-    }
-    rmdir(copies);
-    folder_remove();
-}
-
-/* Runs shmbus-stat as somebody without privileges: another user where this one is root. */
+/* Runs shmbus-stat as somebody without privileges. */
 static struct ending stat_as_other(const char *option, const char *bus)
 {
-    copy_for_all(SHMBUS_LIBRARY);
-    setenv("LD_LIBRARY_PATH", copies, 1);
-    const char *tool = copy_for_all(STAT);
-    const char *arguments[10] = {"/usr/bin/setpriv", "--reuid=65534", "--regid=65534",
-                                 "--clear-groups", "--"};
-    int count = getuid() == 0 ? 5 : 0;
-    arguments[count++] = tool;
-    arguments[count++] = option;
-    arguments[count++] = bus;
-    arguments[count] = NULL;
-    return tool_run(arguments, NULL, 0);
+    return tool_run_as_other(ARGUMENTS(STAT, option, bus));
 }
 
 START_TEST(test_control_unreadable)
@@ -209,7 +156,7 @@ int main(void)
 {
     Suite *suite = suite_create("tools_stat_trust");
     TCase *tcase = tcase_create("stat among strangers");
-    tcase_add_unchecked_fixture(tcase, copies_make, copies_remove);
+    tcase_add_unchecked_fixture(tcase, other_user_make, other_user_remove);
     tcase_add_test(tcase, test_damaged);
     tcase_add_test(tcase, test_names_are_escaped);
     tcase_add_test(tcase, test_control_unreadable);
