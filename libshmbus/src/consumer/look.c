@@ -137,7 +137,8 @@ static int is_below_floor(const struct shmbus_consumer *consumer, uint64_t *out_
     const struct producer_entry *producer =
         (const struct producer_entry *)(const void *)(consumer->feed +
                                                       consumer->header->producers.offset);
-    if (consumer->options.kind == SHMBUS_REQUIRED)
+    /* One that failed has no stream any more, and after a fork no mapping. */
+    if (consumer->options.kind == SHMBUS_REQUIRED || consumer->failed != 0)
         return 0;
     /* ORDER(lapped_floor:B) pairs floor:A, floor_down:A, takeover_floor:A: the floor before the
      * second look at a stamp below it */

@@ -91,6 +91,9 @@ static int poll_general(struct shmbus_consumer *consumer, shmbus_handler *handle
         if (result <= 0)
             break;
         stop = handler(&consumer->lent, context);
+        /* It forked, and this is the child. */
+        if (consumer->orphaned)
+            return consumer_nothing_there(consumer);
         consumer_finish(consumer);
         count++;
         if (consumer->next - consumer->stored >= consumer->store_every &&
