@@ -4,8 +4,9 @@
 
 #include <errno.h>
 #include <limits.h>
-#include <stdlib.h>
-#include <string.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define BUS  "batch"
 #define MOST 2000
@@ -194,6 +195,46 @@ START_TEST(a_batch_is_released_at_once)
 }
 END_TEST
 
+static unsigned char *hidden; /* a page that cannot be read until somebody tried */
+static uint64_t seen_early;
+
+/* The producer is in the middle of its batch: what is there for a consumer? */
+static void look_in_the_middle(int number)
+{
+    (void)number;
+    if (shmbus_consumer_poll(consumer, expect_any, &seen_early, 1000) != 0)
+        seen_early += 1000;
+    if (mprotect(hidden, 4096, PROT_READ | PROT_WRITE) != 0)
+        _exit(1);
+}
+
+START_TEST(in_the_middle_of_a_batch_nothing_is_there)
+{
+    struct sigaction action = {.sa_handler = look_in_the_middle, .sa_flags = SA_NODEFER};
+    begin(64, NULL);
+    hidden = mmap(NULL, 4096, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(hidden, MAP_FAILED);
+    ck_assert_int_eq(sigaction(SIGSEGV, &action, NULL), 0);
+    uint64_t sequence = 0;
+    for (uint32_t at = 0; at < 8; at++) {
+        compose(sequence, 8, mixed, 6);
+        batch[at].data = hidden;
+        batch[at].length = 33;
+        support_fill(hidden, 33, sequence + at);
+        ck_assert_int_eq(mprotect(hidden, 4096, PROT_NONE), 0);
+        ck_assert_int_eq(shmbus_producer_publish_batch(producer, batch, 8), 8);
+        ck_assert_uint_eq(seen_early, 0);
+        for (uint32_t i = 0; i < 8; i++)
+            expect_next(consumer, sequence++, i == at ? 33 : mixed[i % 6]);
+        expect_none(consumer, 0);
+        /* The handler was there, or the page could not be read. */
+        ck_assert(support_is(hidden, 33, sequence - 8 + at));
+    }
+    munmap(hidden, 4096);
+    end();
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("message batch");
@@ -205,5 +246,6 @@ int main(void)
     tcase_add_test(tcase, those_before_the_one_without_a_slab_are_published);
     tcase_add_test(tcase, a_count_that_is_too_large);
     tcase_add_test(tcase, a_batch_is_released_at_once);
+    tcase_add_test(tcase, in_the_middle_of_a_batch_nothing_is_there);
     return support_run(suite);
 }

@@ -1,8 +1,12 @@
 /* SPDX-License-Identifier: MIT */
 /* The end of a stream, said or not said, and what comes after it. */
+#include "consumer/consumer.h"
 #include "expect.h"
 
 #include <errno.h>
+#include <signal.h>
+#include <sys/mman.h>
+#include <unistd.h>
 
 #define BUS "ends"
 
@@ -80,6 +84,49 @@ static void read_until(struct shmbus_consumer *consumer, uint64_t *sequence, uin
         ck_assert(support_is(message.data, message.length, *sequence));
     }
 }
+
+static struct shmbus_producer *closing;
+static unsigned char *hidden; /* stands for the consumer's verdict, and cannot be read at first */
+
+/* The consumer found no message, and has not yet asked whether the stream has ended. */
+static void end_in_between(int number)
+{
+    (void)number;
+    if (closing != NULL) {
+        if (expect_publish(closing, 8) != 0)
+            _exit(1);
+        shmbus_producer_close(closing);
+        closing = NULL;
+    }
+    if (mprotect(hidden, 4096, PROT_READ | PROT_WRITE) != 0)
+        _exit(1);
+}
+
+START_TEST(a_message_that_comes_with_the_end_is_read)
+{
+    struct sigaction action = {.sa_handler = end_in_between, .sa_flags = SA_NODEFER};
+    struct shmbus_message message;
+    closing = create();
+    struct shmbus_consumer *consumer = support_join(BUS, SHMBUS_FROM_TAIL);
+    hidden = mmap(NULL, 4096, PROT_NONE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+    ck_assert_ptr_ne(hidden, MAP_FAILED);
+    ck_assert_int_eq(sigaction(SIGSEGV, &action, NULL), 0);
+    consumer->eviction = (const _Atomic uint64_t *)(const void *)hidden;
+    struct expect_run run = {0};
+    if (_i == 0)
+        ck_assert_int_eq(shmbus_consumer_next(consumer, &message), 1);
+    else if (_i == 1)
+        ck_assert_int_eq(shmbus_consumer_poll(consumer, expect_in_order, &run, 10), 1);
+    else
+        ck_assert_int_eq(shmbus_consumer_wait(consumer, GUARD_NS), 0);
+    ck_assert_ptr_null(closing);
+    if (_i == 2)
+        expect_next(consumer, 0, 8);
+    expect_none(consumer, -EPIPE);
+    shmbus_consumer_close(consumer);
+    munmap(hidden, 4096);
+}
+END_TEST
 
 START_TEST(a_kept_bus_goes_on_for_those_that_stayed)
 {
@@ -236,6 +283,7 @@ int main(void)
     Suite *suite = suite_create("message ends");
     TCase *tcase = support_case(suite, "ends", 60);
     tcase_add_test(tcase, consumers_read_to_the_end);
+    tcase_add_loop_test(tcase, a_message_that_comes_with_the_end_is_read, 0, 3);
     tcase_add_test(tcase, a_kept_bus_goes_on_for_those_that_stayed);
     tcase_add_test(tcase, counts_are_carried_on);
     tcase_add_loop_test(tcase, a_producer_that_was_killed, 0, 2);

@@ -70,6 +70,8 @@ static void producer_is_refused(void)
         REFUSED(shmbus_producer_required(producer, &lag));
         REFUSED(shmbus_producer_pool_stats(producer, 0, &pool));
         REFUSED(shmbus_producer_placement(producer, &placement));
+        REFUSED(shmbus_producer_skip(producer, 1));
+        REFUSED(shmbus_producer_health(producer, NULL, 0));
         shmbus_producer_next_sequence(producer);
     }
 }
@@ -89,6 +91,8 @@ static void consumer_is_refused(void)
         REFUSED(shmbus_consumer_held(consumer, handle, &other));
         REFUSED(shmbus_consumer_release(consumer, handle));
         REFUSED(shmbus_consumer_stats(consumer, &stats));
+        REFUSED(shmbus_consumer_valid(consumer, &message));
+        REFUSED(shmbus_consumer_rejoin(consumer, SHMBUS_FROM_TAIL, 0));
     }
     ck_assert_uint_eq(count, 0);
 }
@@ -178,6 +182,26 @@ START_TEST(forked_inside_a_callback_of_poll)
 }
 END_TEST
 
+START_TEST(forked_inside_a_callback_of_an_optional_one)
+{
+    struct shmbus_consumer_options how = {.struct_bytes = sizeof how, .kind = (uint32_t)_i};
+    begin();
+    shmbus_consumer_close(consumer);
+    ck_assert_int_eq(shmbus_consumer_open(BUS, &how, &consumer), 0);
+    for (int i = 0; i < 4; i++)
+        ck_assert_int_eq(expect_publish(producer, i % 2 ? 100 : 8), 0);
+    int result = shmbus_consumer_poll(consumer, fork_in_handler, NULL, 100);
+    if (in_child) {
+        ck_assert_int_eq(result, -ECHILD);
+        use_all(-1, NULL);
+        _exit(0);
+    }
+    ck_assert_int_eq(result, 4);
+    expect_none(consumer, 0);
+    end();
+}
+END_TEST
+
 static void fork_when_exhausted(void *context, uint32_t class_index, uint64_t exhausted)
 {
     (void)context;
@@ -209,6 +233,37 @@ START_TEST(forked_inside_the_producers_callback)
     ck_assert_int_eq(shmbus_producer_slab_release(producer, slab.handle), 0);
     ck_assert_int_eq(expect_publish(producer, 60), 0);
     shmbus_producer_close(producer);
+}
+END_TEST
+
+static void fork_when_unwell(void *context, const struct shmbus_health *health)
+{
+    (void)context;
+    ck_assert_uint_eq(health->state, SHMBUS_HEALTH_EVICTED);
+    in_child = fork_inside();
+}
+
+START_TEST(forked_inside_the_callback_for_health)
+{
+    struct shmbus_producer_options how = {
+        .struct_bytes = sizeof how, .full_timeout_ns = GUARD_NS, .on_health = fork_when_unwell};
+    struct shmbus_bus_options options = expect_bus();
+    options.stall_ns = 1000000;
+    options.flags = SHMBUS_BUS_EVICT;
+    producer = support_create(BUS, &options, &how);
+    consumer = support_join(BUS, SHMBUS_FROM_TAIL);
+    int result = 0;
+    /* It does not read: the wait for room finds it stalled. */
+    for (int i = 0; i < 17 && result == 0; i++)
+        result = expect_publish(producer, 8);
+    if (in_child) {
+        ck_assert_int_eq(result, -ECHILD);
+        producer_is_refused();
+        shmbus_producer_close(producer);
+        _exit(0);
+    }
+    ck_assert_int_eq(result, 0);
+    end();
 }
 END_TEST
 
@@ -322,6 +377,9 @@ int main(void)
     TCase *tcase = support_case(suite, "fork", 60);
     tcase_add_loop_test(tcase, every_call_of_the_child_is_refused, 0, 2);
     tcase_add_loop_test(tcase, forked_inside_a_callback_of_poll, 0, 10);
+    tcase_add_loop_test(tcase, forked_inside_a_callback_of_an_optional_one, SHMBUS_OPTIONAL,
+                        SHMBUS_OBSERVER + 1);
+    tcase_add_test(tcase, forked_inside_the_callback_for_health);
     tcase_add_loop_test(tcase, forked_inside_the_producers_callback, 0, 3);
     tcase_add_test(tcase, a_child_may_open_its_own);
     tcase_add_test(tcase, a_child_does_not_keep_its_dead_parent_alive);

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: MIT */
 /* Where a consumer begins: at the tail, at the oldest, at a sequence; and while the bus runs. */
 #include "expect.h"
+#include "producer/producer.h"
 
 #include <errno.h>
 #include <inttypes.h>
+#include <sched.h>
 #include <stdio.h>
 
 #define BUS "join"
@@ -71,6 +73,36 @@ START_TEST(tail_oldest_and_every_sequence_between)
         ck_assert_int_eq(shmbus_producer_required(producer, NULL), 0);
         ck_assert_int_eq(expect_publish(producer, tail % 2 ? 8 : 100), 0);
     }
+    shmbus_producer_close(producer);
+}
+END_TEST
+
+static uint64_t raised_from; /* 0, or what the floor comes down to */
+
+/* The library's waits come by here: the raise of the floor is over. */
+int sched_yield(void)
+{
+    if (raised_from != 0)
+        atomic_store_explicit(&producer->entry->floor, raised_from, memory_order_seq_cst);
+    raised_from = 0;
+    return 0;
+}
+
+START_TEST(in_the_middle_of_a_raise)
+{
+    begin(1000);
+    struct shmbus_consumer *keeper = support_join(BUS, SHMBUS_FROM_TAIL);
+    for (int i = 0; i < 12; i++)
+        ck_assert_int_eq(expect_publish(producer, 8), 0);
+    for (uint64_t sequence = 1000; sequence <= 1012; sequence++) {
+        struct shmbus_consumer *consumer;
+        raised_from = 1000;
+        atomic_store_explicit(&producer->entry->floor, 1012, memory_order_seq_cst);
+        int result = join_at(sequence, &consumer);
+        ck_assert_msg(result == 0, "%s", shmbus_error_text());
+        reads_from(consumer, sequence);
+    }
+    reads_from(keeper, 1000);
     shmbus_producer_close(producer);
 }
 END_TEST
@@ -164,12 +196,49 @@ START_TEST(joining_at_full_speed_sees_no_gap)
 }
 END_TEST
 
+/* Publishes so fast that the floor runs away under whoever joins. */
+static void publish_small(int line, void *unused)
+{
+    (void)unused;
+    struct shmbus_producer_options how = {.struct_bytes = sizeof how, .full_timeout_ns = GUARD_NS};
+    struct shmbus_bus_options options = expect_bus();
+    producer = support_create(BUS, &options, &how);
+    child_tell(line, 0);
+    uint64_t sequence = 0;
+    while (sequence % 1024 != 0 || !child_has_said(line)) {
+        ck_assert_int_eq(shmbus_producer_publish(producer, 0, 0, &sequence, 8), 0);
+        sequence++;
+    }
+    shmbus_producer_close(producer);
+}
+
+START_TEST(joining_while_the_floor_runs)
+{
+    struct child child = child_start(publish_small, NULL);
+    child_hear(child.line);
+    for (int round = 0; round < 3000; round++) {
+        struct shmbus_consumer *consumer = support_join(BUS, _i ? SHMBUS_FROM_OLDEST : 0);
+        struct shmbus_message message;
+        for (int i = 0; i < 3; i++) {
+            ck_assert_int_eq(shmbus_consumer_wait(consumer, GUARD_NS), 0);
+            ck_assert_int_eq(shmbus_consumer_next(consumer, &message), 1);
+            ck_assert_uint_eq(*(const uint64_t *)message.data, message.sequence);
+        }
+        shmbus_consumer_close(consumer);
+    }
+    child_tell(child.line, 0);
+    child_end(&child);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("message join");
     TCase *tcase = support_case(suite, "join", 60);
     tcase_add_test(tcase, tail_oldest_and_every_sequence_between);
+    tcase_add_test(tcase, in_the_middle_of_a_raise);
     tcase_add_test(tcase, every_entry_is_taken);
+    tcase_add_loop_test(tcase, joining_while_the_floor_runs, 0, 2);
     tcase_add_test(tcase, joining_at_full_speed_sees_no_gap);
     return support_run(suite);
 }

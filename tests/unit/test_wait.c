@@ -20,15 +20,10 @@ START_TEST(it_ends_after_at_least_so_long)
     struct waiter waiter = wait_begin(times[_i]);
     int64_t begun = wait_now();
     int step;
-    int probes = 0;
-    while ((step = wait_step(&waiter)) != -ETIMEDOUT) {
+    while ((step = wait_step(&waiter)) != -ETIMEDOUT)
         ck_assert(step == WAIT_GO_ON || step == WAIT_PROBE);
-        probes += step == WAIT_PROBE;
-    }
     ck_assert_int_ge(wait_now() - begun, times[_i]);
     ck_assert_int_eq(wait_step(&waiter), -ETIMEDOUT);
-    if (times[_i] >= 30000000)
-        ck_assert_int_ge(probes, 1);
 }
 END_TEST
 
