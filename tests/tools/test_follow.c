@@ -169,8 +169,9 @@ START_TEST(test_replaced)
     tool_await_out(&sub, "two\n");
     tool_await_out(&plain, "two\n");
     if (stopped) {
-        /* It is stopped while its producer dies and is replaced: it finds only the second. */
+        /* Stopped until the new stream has ended too: it is read from its oldest message. */
         tool_stop(&plain);
+        tool_stop(&sub);
     }
     kill_pub(&pub, "swap");
     const struct ending refused =
@@ -184,9 +185,12 @@ START_TEST(test_replaced)
                    "shmbus-pub: bus 'swap': replaced the one that was there, which had come to "
                    "sequence 2\n");
     tool_write(&next, "three\n", 6);
-    tool_await_out(&sub, "three\n");
+    if (!stopped) {
+        tool_await_out(&sub, "three\n");
+    }
     const struct ending published = tool_end(&next);
     assert_code(published, 0);
+    kill(sub.pid, SIGCONT);
     const struct ending read = tool_end(&sub);
     assert_code(read, 0);
     ck_assert_str_eq(read.out.data, "one\ntwo\nthree\n");

@@ -175,7 +175,7 @@ START_TEST(test_killed_and_resumed)
             assert_in(read.err, "goes on where 'rec' was before");
         }
     }
-    ck_assert_uint_eq(coverage.next, (KILLS + 1) * LINES);
+    ck_assert_uint_eq(coverage.next, (uint64_t)(KILLS + 1) * LINES);
     ck_assert_uint_eq(coverage.lost, 0);
     const struct ending published = tool_end(&pub);
     assert_code(published, 0);
