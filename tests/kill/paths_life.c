@@ -166,6 +166,76 @@ static void after_unlink(struct world *world)
     after_create(world);
 }
 
+/* The same bus with one entry more, in place of the one that there is. */
+static const struct shmbus_bus_options *other_bus(void)
+{
+    static struct shmbus_bus_options options;
+    options = *world_bus();
+    options.max_consumers++;
+    options.flags |= SHMBUS_BUS_REPLACE;
+    return &options;
+}
+
+static void call_replace(struct victim *victim)
+{
+    victim->record->result = shmbus_producer_create(BUS, other_bus(), NULL, &victim->producer);
+    victim->record->is_done = 1;
+    if (victim->record->result == 0)
+        adopt(victim);
+    else
+        victim->producer = NULL;
+}
+
+static void replace(struct world *world)
+{
+    int result = shmbus_producer_create(BUS, other_bus(), NULL, &world->producer);
+    if (result < 0) {
+        world->producer = NULL;
+        if (result != -EBUSY || !world->is_pressed)
+            world_fail(world, "cannot replace it: %d: %s", result, shmbus_error_text());
+    }
+}
+
+/* Which of the two there is: by its entries, 0 for none. */
+static uint32_t which_bus(struct world *world)
+{
+    struct shmbus_snapshot *snapshot;
+    int result = shmbus_snapshot_open(BUS, NULL, &snapshot);
+    if (result == -ENOENT)
+        return 0;
+    if (result < 0) {
+        world_fail(world, "cannot look: %s", shmbus_error_text());
+        return 0;
+    }
+    const struct shmbus_bus_info *bus = shmbus_snapshot_bus(snapshot);
+    uint32_t entries = bus->max_consumers;
+    if (bus->state == SHMBUS_STATE_DAMAGED)
+        world_fail(world, "damaged: %s", shmbus_snapshot_why(snapshot));
+    shmbus_snapshot_close(snapshot);
+    return entries;
+}
+
+/* The old bus, with its consumer, or the new one, or none for a moment; then the new one. */
+static void after_replace(struct world *world)
+{
+    uint32_t entries = which_bus(world);
+    int result = shmbus_consumer_wait(world->stays, 0);
+    if (entries == CONSUMERS ? result != -EPIPE : result != -ESTALE && result != -EPIPE)
+        world_fail(world, "with a bus of %u entries, the old one's consumer gets %d", entries,
+                   result);
+    if (world->record->is_done && (entries != CONSUMERS + 1 || result != -ESTALE))
+        world_fail(world, "replaced with %d, there are %u entries, and the old one's gets %d",
+                   world->record->result, entries, result);
+    shmbus_consumer_close(world->stays);
+    world->stays = NULL;
+    if (world->producer == NULL && world->failure[0] == 0) {
+        world->is_pressed = 0;
+        replace(world);
+    }
+    if (world->producer != NULL)
+        after_create(world);
+}
+
 #define TAKE_OVER(row, what, start, how, end)                                                      \
     .name = (row), .messages = (what), .before = (start), .call = (how), .late = world_drain,      \
     .finish = finish_producer, .after = (end)
@@ -183,6 +253,14 @@ const struct path paths_life[] = {
     {TAKE_OVER("takeover_kept", "", before_producer, call_open, world_after_producer)},
     {TAKE_OVER("takeover_dead", "", before_dead, call_open, world_after_producer)},
     {TAKE_OVER("takeover_reap", "pPi", before_dead_consumer, call_open, world_after_producer)},
+    {.name = "replace",
+     .messages = "",
+     .before = before_producer,
+     .call = call_replace,
+     .pressure = replace,
+     .late = late_create,
+     .finish = finish_producer,
+     .after = after_replace},
     {.name = "unlink",
      .messages = "",
      .before = before_producer,

@@ -158,6 +158,63 @@ static void call_close(struct victim *victim)
     shmbus_producer_close(producer);
 }
 
+/* All or nothing of it, and those that do not gate are told the same as those that do. */
+static void skip(struct victim *victim, uint64_t count)
+{
+    struct record *record = victim->record;
+    uint64_t first = shmbus_producer_next_sequence(victim->producer);
+    record->gap_first[record->gap_count] = first;
+    record->gap_size[record->gap_count++] = count;
+    record->started = first + count;
+    if (shmbus_producer_skip(victim->producer, count) < 0)
+        victim_fail(victim, "skip: %s", shmbus_error_text());
+    record->returned = record->started;
+}
+
+static void call_skip_short(struct victim *victim)
+{
+    send(victim, 'i');
+    skip(victim, 3);
+    send(victim, 'p');
+    skip(victim, 2);
+    send(victim, 'i');
+}
+
+static void call_skip_long(struct victim *victim)
+{
+    send(victim, 'i');
+    skip(victim, 3 * CAPACITY + 1);
+}
+
+static void before_skip(struct world *world)
+{
+    static const struct shmbus_consumer_options kinds[] = {
+        {.name = "optional", .kind = SHMBUS_OPTIONAL},
+        {.name = "observer", .kind = SHMBUS_OBSERVER}};
+    for (uint32_t i = 0; i < 2; i++)
+        world_join(world, &world->others[i], &kinds[i]);
+    world->entries = 1;
+    before_producer(world);
+}
+
+/* They keep up, so what they lost is what was left out, and nothing else. */
+static void after_skip(struct world *world)
+{
+    world_after_producer(world);
+    world_drain(world);
+    for (uint32_t i = 0; i < 2; i++) {
+        struct reader *reader = &world->others[i];
+        uint64_t left_out = 0;
+        for (uint32_t k = 0; k < world->record->gap_count; k++)
+            if (world->record->gap_first[k] + world->record->gap_size[k] <= world->heir_from)
+                left_out += world->record->gap_size[k];
+        if (reader->next != world->stays_next || reader->lost != left_out)
+            world_fail(world, "another consumer is at %lld, and lost %llu of %llu left out",
+                       (long long)(reader->next - FIRST_SEQUENCE), (unsigned long long)reader->lost,
+                       (unsigned long long)left_out);
+    }
+}
+
 #define PRODUCER(row, what, how)                                                                   \
     .name = (row), .messages = (what), .before = before_producer, .setup = setup_producer,         \
     .call = (how), .pressure = pressure_on_producer, .late = world_check_published,                \
@@ -197,6 +254,24 @@ const struct path paths_publish[] = {
      .call = call_reap,
      .finish = finish_reap,
      .after = world_after_producer},
+    {.name = "skip_short",
+     .messages = "",
+     .before = before_skip,
+     .setup = setup_producer,
+     .call = call_skip_short,
+     .pressure = pressure_on_producer,
+     .late = world_check_published,
+     .finish = finish_producer,
+     .after = after_skip},
+    {.name = "skip_long",
+     .messages = "",
+     .before = before_skip,
+     .setup = setup_producer,
+     .call = call_skip_long,
+     .pressure = pressure_on_producer,
+     .late = world_check_published,
+     .finish = finish_producer,
+     .after = after_skip},
     {.name = "producer_close",
      .messages = "",
      .before = before_producer,

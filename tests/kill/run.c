@@ -94,6 +94,8 @@ static void drive(struct worker *worker, struct world *world, pid_t child, enum 
 {
     int status = 0;
     enum step_end end = step_await(child, &status);
+    if (end == STEP_REACHED && world->path->ready != NULL)
+        world->path->ready(world);
     if (end == STEP_REACHED && mode == MODE_TRACE)
         end = step_through(child, &worker->trace, &status);
     else if (end == STEP_REACHED && point != NULL)
@@ -103,6 +105,7 @@ static void drive(struct worker *worker, struct world *world, pid_t child, enum 
     if (point != NULL && end == STEP_MARK)
         worker->outcome->missed++;
     if (end == STEP_REACHED && mode == MODE_FREEZE) {
+        world->is_pressed = 1;
         world->path->pressure(world);
         worker->outcome->freezes++;
         end = step_on(child, &status);
@@ -132,7 +135,7 @@ static void report(struct worker *worker, const struct world *world, enum mode m
 /* One run of the path, k being the point's number. */
 static void run(struct worker *worker, enum mode mode, size_t k)
 {
-    struct world world = {.draw = worker->draw};
+    struct world world = {.draw = worker->draw, .turn = k};
     const struct path *path = worker->path;
     const struct point *point = mode >= MODE_KILL ? &worker->trace.points[k] : NULL;
     world_begin(&world, path, worker->record);

@@ -37,11 +37,27 @@ const struct shmbus_bus_options *world_bus(void)
     return &options;
 }
 
+/* The only ones that a consumer that keeps up ever loses. */
+static void on_event(void *context, const struct shmbus_event *event)
+{
+    struct world *world = context;
+    if (event->kind != SHMBUS_EVENT_LOST || event->first != world->stays_next ||
+        !record_has_gap(world->record, event->first, event->count))
+        world_fail(world, "event %u at %lld: %llu from %lld on", event->kind,
+                   (long long)(world->stays_next - FIRST_SEQUENCE),
+                   (unsigned long long)event->count, (long long)(event->first - FIRST_SEQUENCE));
+    world->stays_next += event->count;
+}
+
 static struct shmbus_consumer *join(struct world *world, const char *name, enum shmbus_from from)
 {
     struct shmbus_consumer_options options = {
         .struct_bytes = sizeof options, .name = name, .kind = SHMBUS_REQUIRED, .from = from};
     struct shmbus_consumer *consumer = NULL;
+    if (world->stays == NULL) {
+        options.on_event = on_event;
+        options.context = world;
+    }
     int result = shmbus_consumer_open(BUS, &options, &consumer);
     if (result < 0)
         world_fail(world, "%s cannot join: %s", name, shmbus_error_text());
@@ -103,18 +119,64 @@ void world_drain(struct world *world)
     if (result < 0 && result != -EPIPE)
         world_fail(world, "the consumer that stays: %s", shmbus_error_text());
     check_kept(world);
+    for (uint32_t i = 0; i < 2; i++)
+        if (world->others[i].consumer != NULL && world->others[i].may_lag)
+            world_read(world, &world->others[i]);
+}
+
+void world_join(struct world *world, struct reader *reader,
+                const struct shmbus_consumer_options *options)
+{
+    reader->record = world->record;
+    reader->heir_from = world->heir_from;
+    if (reader_open(reader, *options) < 0)
+        world_fail(world, "%s cannot join: %s", options->name, shmbus_error_text());
+}
+
+int world_read(struct world *world, struct reader *reader)
+{
+    reader->heir_from = world->heir_from;
+    int result = reader_drain(reader);
+    reader_check(reader);
+    if (result != -ESTALE && reader->fault[0] != 0)
+        world_fail(world, "another consumer: %s", reader->fault);
+    if (result < 0 && result != -ESTALE && result != -EPIPE)
+        world_fail(world, "another consumer: %s", shmbus_error_text());
+    return result;
+}
+
+int world_life_of(struct world *world, const char *name, uint32_t *out_count)
+{
+    struct shmbus_snapshot *snapshot;
+    int life = -1;
+    if (shmbus_snapshot_open(BUS, NULL, &snapshot) < 0) {
+        world_fail(world, "cannot look: %s", shmbus_error_text());
+        return -1;
+    }
+    *out_count = shmbus_snapshot_bus(snapshot)->consumer_count;
+    for (uint32_t i = 0; i < *out_count; i++)
+        if (strcmp(shmbus_snapshot_consumer(snapshot, i)->name, name) == 0)
+            life = (int)shmbus_snapshot_consumer(snapshot, i)->life;
+    shmbus_snapshot_close(snapshot);
+    return life;
 }
 
 void world_begin(struct world *world, const struct path *path, struct record *record)
 {
-    uint64_t draw = world->draw;
-    *world = (struct world){.path = path, .record = record, .heir_from = UINT64_MAX, .draw = draw};
+    struct shmbus_bus_options bus = *world_bus();
+    *world = (struct world){.path = path,
+                            .record = record,
+                            .heir_from = UINT64_MAX,
+                            .draw = world->draw,
+                            .turn = world->turn};
     memset(record, 0, sizeof *record);
     record->author_from = UINT64_MAX;
     if (path->is_bare)
         return;
     world->stays_next = FIRST_SEQUENCE;
-    if (shmbus_producer_create(BUS, world_bus(), NULL, &world->producer) < 0) {
+    bus.flags |= path->flags;
+    bus.stall_ns = path->flags & SHMBUS_BUS_EVICT ? 1 : 0;
+    if (shmbus_producer_create(BUS, &bus, NULL, &world->producer) < 0) {
         world_fail(world, "cannot create: %s", shmbus_error_text());
         return;
     }
@@ -129,6 +191,8 @@ void world_begin(struct world *world, const struct path *path, struct record *re
 void world_end(struct world *world)
 {
     shmbus_consumer_close(world->stays);
+    reader_close(&world->others[0]);
+    reader_close(&world->others[1]);
     shmbus_producer_close(world->producer);
     world->stays = NULL;
     world->producer = NULL;
@@ -198,7 +262,7 @@ static void look(struct world *world)
     for (uint32_t i = 0; i < bus->consumer_count; i++) {
         const struct shmbus_consumer_info *info = shmbus_snapshot_consumer(snapshot, i);
         world->repairs += info->life == SHMBUS_LIFE_DEAD;
-        if (info->life == SHMBUS_LIFE_EVICTED)
+        if (info->life == SHMBUS_LIFE_EVICTED && !(world->path->flags & SHMBUS_BUS_EVICT))
             world_fail(world, "%s is evicted", info->name);
         if (info->life == SHMBUS_LIFE_ALIVE && info->cursor > bus->tail)
             world_fail(world, "%s is beyond the tail", info->name);
@@ -216,7 +280,7 @@ static void use_entries(struct world *world)
 {
     struct shmbus_consumer *joined[CONSUMERS] = {0};
     struct shmbus_consumer_stats stats;
-    for (uint32_t i = 0; i + 1 < CONSUMERS; i++) {
+    for (uint32_t i = 0; i + 1 + world->entries < CONSUMERS; i++) {
         joined[i] = join(world, "joined", SHMBUS_FROM_OLDEST);
         if (joined[i] != NULL && shmbus_consumer_stats(joined[i], &stats) == 0 &&
             stats.cursor > world->stays_next)
@@ -236,7 +300,9 @@ static void use_ring(struct world *world)
                        shmbus_error_text());
             return;
         }
-    if (body_send(world->producer, 'i', author_now(world)) != -EAGAIN)
+    /* Where who does not go on is evicted, that could be the one that stays. */
+    if (!(world->path->flags & SHMBUS_BUS_EVICT) &&
+        body_send(world->producer, 'i', author_now(world)) != -EAGAIN)
         world_fail(world, "the ring takes more than its capacity");
     use_entries(world);
     uint64_t before = world->stays_next;
