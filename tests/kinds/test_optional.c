@@ -63,6 +63,60 @@ START_TEST(lapped_many_times)
 }
 END_TEST
 
+#define LARGE 4000 /* bytes, in a slot: long enough to be caught in the middle of a copy */
+
+static int is_large_one(const struct shmbus_message *message, void *context)
+{
+    uint64_t *next = context;
+    const uint64_t *words = message->data;
+    ck_assert_uint_ge(message->sequence, *next);
+    *next = message->sequence + 1;
+    ck_assert_uint_eq(message->length, LARGE);
+    for (size_t i = 0; i < LARGE / 8; i++)
+        ck_assert_msg(words[i] == message->sequence, "word %zu of message %llu", i,
+                      (unsigned long long)message->sequence);
+    return 0;
+}
+
+static void read_large_ones(int line, void *context)
+{
+    struct shmbus_consumer_options options =
+        watch_options(*(const uint32_t *)context, SHMBUS_FROM_TAIL);
+    struct shmbus_consumer *consumer;
+    uint64_t next = 0;
+    int result;
+    ck_assert_int_eq(shmbus_consumer_open(CROWD_BUS, &options, &consumer), 0);
+    child_tell(line, 1);
+    do {
+        result = shmbus_consumer_poll(consumer, is_large_one, &next, 100);
+    } while (result >= 0);
+    ck_assert_int_eq(result, -EPIPE);
+    shmbus_consumer_close(consumer);
+}
+
+/* Payloads in slots that are written over while they are copied, all the time. */
+START_TEST(large_slots_at_full_speed)
+{
+    struct shmbus_bus_options bus = crowd_bus();
+    uint32_t kind = _i == 0 ? SHMBUS_OPTIONAL : SHMBUS_OBSERVER;
+    uint64_t payload[LARGE / 8];
+    bus.capacity = 16;
+    bus.slot_bytes = 4096;
+    bus.class_count = 0;
+    bus.flags = SHMBUS_BUS_NO_POOL;
+    struct shmbus_producer *producer = support_create(CROWD_BUS, &bus, NULL);
+    struct child child = child_start(read_large_ones, &kind);
+    child_hear(child.line);
+    for (uint64_t i = 0; i < 100000; i++) {
+        for (size_t j = 0; j < LARGE / 8; j++)
+            payload[j] = i;
+        ck_assert_int_eq(shmbus_producer_publish(producer, 0, 0, payload, LARGE), 0);
+    }
+    shmbus_producer_close(producer);
+    child_end(&child);
+}
+END_TEST
+
 /* Within slack it gets everything; one message further behind it goes to the newest. */
 START_TEST(slack_is_exact)
 {
@@ -238,6 +292,7 @@ Suite *optional_suite(void)
     Suite *suite = suite_create("kinds_optional");
     TCase *tcase = support_case(suite, "optional", 120);
     tcase_add_loop_test(tcase, lapped_many_times, 0, 2);
+    tcase_add_loop_test(tcase, large_slots_at_full_speed, 0, 2);
     tcase_add_loop_test(tcase, slack_is_exact, 0, 2);
     tcase_add_test(tcase, slack_is_for_those_that_are_skipped);
     tcase_add_test(tcase, slabs_in_place_do_not_change);
