@@ -134,8 +134,8 @@ START_TEST(test_full_waits)
 {
     /* A full ring, or a pool of two slabs: blocked for longer than any one call waits. */
     const struct timespec pause = {.tv_nsec = 700000000};
-    struct tool pub = tool_start(
-        ARGUMENTS(PUB, "--wait-consumers", "1", "--capacity", "16", "--pool", "64:2", "full"));
+    struct tool pub = tool_start(ARGUMENTS(PUB, "--wait-consumers", "1", "--capacity", "16",
+                                           "--pool", "64:2", "--stall", "1000", "full"));
     struct shmbus_consumer *consumer = attach("full", "slow");
     char line[70] = {0};
     for (int i = 0; i < 100; i++) {
