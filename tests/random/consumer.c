@@ -258,7 +258,8 @@ static int open_somehow(struct track *track)
             return result;
         }
         sleep_ns(2 * MS_NS);
-    } while (track->place != NULL || page_order(track->page) < ORDER_LEAVE);
+        /* Who has a place to leave does not find every entry taken. */
+    } while (page_order(track->page) < ORDER_LEAVE || (track->place != NULL && result != -EUSERS));
     return result;
 }
 

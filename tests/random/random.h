@@ -97,7 +97,7 @@ struct world {
     _Atomic uint64_t seen;   /* the first sequence that no consumer has seen */
     _Atomic uint32_t made;   /* the bus is there */
     _Atomic uint32_t violations;
-    char first_violation[400];
+    char first_violation[600];
     _Atomic uint32_t gap_count;
     struct counts counts;
     struct place places[PLACES];

@@ -5,6 +5,8 @@
 #include "track.h"
 
 #include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
 
 static int is_wanted(const struct track *track, uint64_t sequence)
 {
@@ -131,6 +133,17 @@ static const char *check_body(struct track *track, const struct shmbus_message *
 {
     uint32_t incarnation;
     const char *fault = body_fault(track->world, message, &incarnation);
+    if (fault != NULL && !track->doubted) {
+        uint64_t words[3] = {0};
+        memcpy(words, message->data, message->length < 24 ? message->length : 24);
+        snprintf(track->doubted_how, sizeof track->doubted_how,
+                 "%s look, in %s, %" PRIu32 " bytes, handle 0x%" PRIx64
+                 ", flags 0x%x, begins 0x%" PRIx64 " 0x%" PRIx64 ", joined at %" PRIu64
+                 ", place %s",
+                 is_first ? "first" : "second", atomic_load(&track->page->doing), message->length,
+                 message->handle, (unsigned)message->flags, words[0], words[1], track->origin,
+                 track->place != NULL ? track->place->name : "none");
+    }
     if (fault == NULL && is_first) {
         if (incarnation != 0)
             check_author(track, message->sequence, incarnation);
@@ -148,6 +161,15 @@ static void doubt(struct track *track, uint64_t sequence, const char *why)
     track->doubted = 1;
 }
 
+/* Now and then for so long that it may be evicted over the message. */
+static void dawdle(struct track *track)
+{
+    const struct shmbus_bus_options *bus = &track->world->bus;
+    int is_long = (bus->flags & SHMBUS_BUS_EVICT) && random_chance(&track->state, 4);
+    uint64_t most_ns = is_long ? (uint64_t)bus->stall_ns * 4 : 3000000;
+    sleep_ns((int64_t)random_below(&track->state, most_ns));
+}
+
 void track_message(struct track *track, const struct shmbus_message *message)
 {
     struct place *place = track->place;
@@ -159,7 +181,7 @@ void track_message(struct track *track, const struct shmbus_message *message)
     if (fault == NULL && !is_wanted(track, message->sequence))
         fault = "a type that is not wanted";
     if (fault == NULL && random_chance(&track->state, track->slow)) {
-        sleep_ns((int64_t)random_below(&track->state, 3000) * 1000);
+        dawdle(track);
         fault = check_body(track, message, 0);
     }
     if (fault != NULL)
@@ -194,8 +216,8 @@ static int is_evicted(struct track *track)
 void track_settle(struct track *track, int is_vouched)
 {
     if (track->doubted && (is_vouched || !is_evicted(track)))
-        violate(track->world, "kind %" PRIu32 ": message %" PRIu64 ": %s", track->kind,
-                track->doubted_sequence, track->doubted_why);
+        violate(track->world, "kind %" PRIu32 ": message %" PRIu64 ": %s (%s)", track->kind,
+                track->doubted_sequence, track->doubted_why, track->doubted_how);
     track->doubted = 0;
 }
 
@@ -229,6 +251,6 @@ void track_kept(struct track *track, const struct kept *kept)
                 message.sequence);
     const char *fault = check_body(track, &message, 0);
     if (fault != NULL && !is_evicted(track))
-        violate(track->world, "kind %" PRIu32 ": kept message %" PRIu64 ": %s", track->kind,
-                kept->sequence, fault);
+        violate(track->world, "kind %" PRIu32 ": kept message %" PRIu64 ": %s (%s)", track->kind,
+                kept->sequence, fault, track->doubted_how);
 }

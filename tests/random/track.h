@@ -31,6 +31,7 @@ struct track {
     int doubted; /* a message was not whole: true, unless it turns out to be evicted */
     uint64_t doubted_sequence;
     const char *doubted_why;
+    char doubted_how[240];
     struct kept kept[KEPT_MAX];
     uint32_t kept_count;
 };

@@ -47,7 +47,7 @@ int random_chance(uint64_t *state, unsigned percent)
 
 void violate(struct world *world, const char *format, ...)
 {
-    char text[400];
+    char text[600];
     va_list arguments;
     uint32_t before = atomic_fetch_add(&world->violations, 1);
     if (before >= VIOLATIONS_SAID)
