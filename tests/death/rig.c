@@ -36,6 +36,23 @@ int rig_try_create(const struct shmbus_bus_options *bus, struct shmbus_producer 
     return shmbus_producer_create(BUS, bus, &options, out_producer);
 }
 
+/* Creates the bus, and waits to be killed: nobody closes it. */
+static void creator(int line, void *context)
+{
+    struct shmbus_producer *producer;
+    shmbus_unlink(BUS, NULL);
+    ck_assert_int_eq(rig_try_create(context, &producer), 0);
+    child_tell(line, 0);
+    pause();
+}
+
+void rig_create_and_die(struct shmbus_bus_options *bus)
+{
+    struct child child = child_start(creator, bus);
+    child_hear(child.line);
+    child_kill(&child);
+}
+
 int rig_publish(struct shmbus_producer *producer, uint32_t length)
 {
     unsigned char data[4096];

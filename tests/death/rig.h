@@ -23,6 +23,9 @@ struct shmbus_producer *rig_create(const struct shmbus_bus_options *bus, int64_t
 /* Creates, which may fail: the result is returned. */
 int rig_try_create(const struct shmbus_bus_options *bus, struct shmbus_producer **out_producer);
 
+/* A new bus whose producer is dead, and did not close it. */
+void rig_create_and_die(struct shmbus_bus_options *bus);
+
 /* Publishes a payload that follows from its sequence; and so many, which must succeed. */
 int rig_publish(struct shmbus_producer *producer, uint32_t length);
 void rig_publish_many(struct shmbus_producer *producer, uint32_t count, uint32_t length);
