@@ -172,6 +172,9 @@ START_TEST(evicted)
     ck_assert_uint_eq(info.gates, 0);
     /* One that is evicted and dies has no place to be kept, whatever its grace. */
     child_kill(&consumer);
+    ck_assert(rig_look("watched", &info));
+    ck_assert_uint_eq(info.life, SHMBUS_LIFE_DEAD);
+    ck_assert_uint_eq(info.gates, 0);
     ck_assert_int_eq(shmbus_reap(BUS, NULL), 1);
     ck_assert(!rig_look("watched", &info));
     shmbus_producer_close(producer);

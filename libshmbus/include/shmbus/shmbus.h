@@ -769,7 +769,8 @@ struct shmbus_consumer_stats {
  * Returns: 0.
  * Errors: -EINVAL a name or option is out of range; -E2BIG options of a newer library; -ENOENT no
  *         such bus (after wait_ns); -EACCES, -EPERM not allowed, with who may; -EUSERS every entry
- *         is taken; -ERANGE from_sequence is not on the bus, with the oldest and newest that are;
+ *         is taken, or kept for one that died; -EBUSY with grace_ns: one of that name lives, or is
+ *         being repaired; -ERANGE from_sequence is not on the bus, with the oldest and newest that are;
  *         -ENOTDIR the folder of buses is no folder; -EBADMSG damaged header, a file that is
  *         missing or not a file, or one shorter than the header says, both sizes named;
  *         -EPROTO another byte order or not a bus at all; -EPROTONOSUPPORT another layout version

@@ -165,6 +165,10 @@ static void look_at_entry(struct shmbus_snapshot *snapshot, uint32_t index)
     int64_t until_ns = atomic_load_explicit(&entry->grace_until_ns, memory_order_relaxed);
     consumer->grace_ns = entry->grace_ns;
     consumer->life = life_of(segment, index, state, epoch);
+    /* For now: all that are heeded. One that was evicted and then died is dead, and is not. */
+    uint64_t evicted =
+        atomic_load_explicit(&segment_verdicts(segment)[index].evicted, memory_order_relaxed);
+    consumer->gates = consumer->kind == SHMBUS_REQUIRED && evicted != epoch;
     if (state == ENTRY_GRACE)
         consumer->grace_left_ns = until_ns > wait_now() ? until_ns - wait_now() : 0;
     add_held(snapshot, entry);
@@ -185,9 +189,9 @@ static void look_at_consumers(struct shmbus_snapshot *snapshot)
         look_at_entry(snapshot, i);
     for (uint32_t i = 0; i < bus->consumer_count; i++) {
         struct shmbus_consumer_info *consumer = &snapshot->consumers[i];
-        if (consumer->kind == SHMBUS_REQUIRED && consumer->life != SHMBUS_LIFE_EVICTED &&
-            (slowest == NULL || consumer->lag > slowest->lag))
+        if (consumer->gates && (slowest == NULL || consumer->lag > slowest->lag))
             slowest = consumer;
+        consumer->gates = 0;
     }
     if (slowest != NULL) {
         slowest->gates = 1;
