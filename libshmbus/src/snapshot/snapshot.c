@@ -165,7 +165,8 @@ static void look_at_entry(struct shmbus_snapshot *snapshot, uint32_t index)
     int64_t until_ns = atomic_load_explicit(&entry->grace_until_ns, memory_order_relaxed);
     consumer->grace_ns = entry->grace_ns;
     consumer->life = life_of(segment, index, state, epoch);
-    /* For now: all that are heeded. One that was evicted and then died is dead, and is not. */
+    /* For now: all that are heeded. One that was evicted and then died is dead, and is not.
+     * relaxed: a picture */
     uint64_t evicted =
         atomic_load_explicit(&segment_verdicts(segment)[index].evicted, memory_order_relaxed);
     consumer->gates = consumer->kind == SHMBUS_REQUIRED && evicted != epoch;
