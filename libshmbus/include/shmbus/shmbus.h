@@ -48,7 +48,7 @@ extern "C" {
 #define SHMBUS_SLABS_MAX          268435456        /* slabs of one class */
 #define SHMBUS_FIRST_SEQUENCE_MAX (UINT64_MAX / 2) /* greatest first sequence */
 #define SHMBUS_SKIP_MAX           (UINT64_MAX >> 10) /* sequences that one call leaves out */
-#define SHMBUS_NODES_MAX          64               /* NUMA nodes that a report has room for */
+#define SHMBUS_NODES_MAX          64                 /* NUMA nodes that a report has room for */
 
 #define SHMBUS_FOREVER (-1) /* a timeout without limit */
 
@@ -770,14 +770,14 @@ struct shmbus_consumer_stats {
  * Errors: -EINVAL a name or option is out of range; -E2BIG options of a newer library; -ENOENT no
  *         such bus (after wait_ns); -EACCES, -EPERM not allowed, with who may; -EUSERS every entry
  *         is taken, or kept for one that died; -EBUSY with grace_ns: one of that name lives, or is
- *         being repaired; -ERANGE from_sequence is not on the bus, with the oldest and newest that are;
- *         -ENOTDIR the folder of buses is no folder; -EBADMSG damaged header, a file that is
- *         missing or not a file, or one shorter than the header says, both sizes named;
- *         -EPROTO another byte order or not a bus at all; -EPROTONOSUPPORT another layout version
- *         or a feature that this library does not know, both sides named; -EPROTOTYPE a type is not
+ *         being repaired; -ERANGE from_sequence is not on the bus, with the oldest and newest that
+ *         are; -ENOTDIR the folder of buses is no folder; -EBADMSG damaged header, a file that is
+ *         missing or not a file, or one shorter than the header says, both sizes named; -EPROTO
+ *         another byte order or not a bus at all; -EPROTONOSUPPORT another layout version or a
+ *         feature that this library does not know, both sides named; -EPROTOTYPE a type is not
  *         registered as expected, both layouts named; -ESTALE a bus of an earlier boot, or one that
- *         was replaced meanwhile; -ENOTSUP that kind of consumer is not
- *         to be had; -ENOMEM, -EMFILE, -ENFILE out of it; -EIO the file system failed.
+ *         was replaced meanwhile; -ENOTSUP that kind of consumer is not to be had; -ENOMEM,
+ *         -EMFILE, -ENFILE out of it; -EIO the file system failed.
  * Ownership: the consumer is the caller's, to be ended with shmbus_consumer_close().
  * Threads: any; the consumer then belongs to one thread at a time.
  * Blocks: for up to wait_ns; allocates.
@@ -1077,8 +1077,9 @@ struct shmbus_consumer_info {
  * @param out_snapshot  receives the picture.
  *
  * Returns: 0.
- * Errors: -EINVAL bad name; -ENOENT no such bus; -ENOTDIR the folder of buses is no folder;
- *         -EACCES feed is not ours to read; -ENOMEM, -EMFILE, -ENFILE out of it; -EIO the file system failed.
+ * Errors: -EINVAL bad name; -ENOENT no such bus; -ENOTDIR the folder of buses is no folder; -EACCES
+ *         feed is not ours to read; -ENOMEM, -EMFILE, -ENFILE out of it; -EIO the file system
+ *         failed.
  * Ownership: the snapshot is the caller's, to be ended with shmbus_snapshot_close().
  * Threads: any; the snapshot then belongs to one thread at a time.
  * Blocks: not beyond file system calls; allocates.
