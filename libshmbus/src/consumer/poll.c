@@ -26,6 +26,16 @@ static inline struct slot_header *peek(struct shmbus_consumer *consumer)
     return consumer_look(consumer);
 }
 
+/* The messages of a poll were read: their count, unless they are not to be trusted. A look for one
+ * more may have found that out already, and then there was none. */
+static int finish_batch(struct shmbus_consumer *consumer, uint32_t count)
+{
+    if (consumer->failed != 0)
+        return count > 0 ? consumer->failed : 0;
+    int result = consumer->next != consumer->stored ? consumer_advance(consumer) : 0;
+    return result < 0 ? result : (int)count;
+}
+
 static int poll_plain(struct shmbus_consumer *consumer, shmbus_handler *handler, void *context,
                       uint32_t most)
 {
@@ -51,9 +61,7 @@ static int poll_plain(struct shmbus_consumer *consumer, shmbus_handler *handler,
             return result;
     }
     consumer->is_lent = 0;
-    if (consumer->next != consumer->stored && (result = consumer_advance(consumer)) < 0)
-        return result;
-    return (int)count;
+    return finish_batch(consumer, count);
 }
 
 /* The next message as its kind reads it: 1 when it is lent, 0 when there is none. */
@@ -100,9 +108,7 @@ static int poll_general(struct shmbus_consumer *consumer, shmbus_handler *handle
             (result = consumer_advance(consumer)) < 0)
             return result;
     }
-    if (consumer->next != consumer->stored && (result = consumer_advance(consumer)) < 0)
-        return result;
-    return (int)count;
+    return finish_batch(consumer, count);
 }
 
 static int poll(struct shmbus_consumer *consumer, shmbus_handler *handler, void *context,
