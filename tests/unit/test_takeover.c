@@ -142,6 +142,29 @@ START_TEST(the_floor_is_above_what_was_reclaimed)
 }
 END_TEST
 
+/* A joiner's cursor at what is gone, about to move up, and a reader in front of a long gap. */
+START_TEST(the_floor_is_not_above_a_reader_in_front_of_a_gap)
+{
+    const uint64_t after = FIRST + 1000;
+    begin();
+    for (uint64_t i = 0; i < 10; i++)
+        publish_slab(FIRST + i);
+    pool_reclaim(&plain.pool, in, FIRST + 5);
+    plain_publish(&plain, FIRST + 10, STAMP_SKIPPED);
+    *ring_handle(&plain.ring, ring_slot(&plain.ring, FIRST + 10)) = after;
+    plain_join(&plain, 0, SHMBUS_REQUIRED, FIRST + 6);
+    plain_join(&plain, 1, SHMBUS_REQUIRED, FIRST);
+    PUT(plain.producer->floor, FIRST + 5);
+    ck_assert_int_eq(take_over(after, 0), 0);
+    ck_assert_uint_eq(stream.next, after);
+    ck_assert_uint_eq(stream.floor, FIRST + 6);
+    ck_assert_uint_eq(stream.gap_from, FIRST + 11);
+    ck_assert_uint_eq(stream.gap_to, after);
+    ck_assert_uint_eq(in->in_flight.count, 4);
+    plain_end(&plain);
+}
+END_TEST
+
 START_TEST(the_floor_is_above_a_handle_that_cannot_be)
 {
     static const uint64_t handles[] = {0, UINT64_MAX, UINT64_C(0x1000000000000000) | SLABS};
@@ -288,6 +311,7 @@ int main(void)
     tcase_add_test(tcase, a_floor_in_the_middle_of_a_raise_comes_down_to_the_slowest);
     tcase_add_test(tcase, without_a_consumer_the_floor_stays);
     tcase_add_test(tcase, the_floor_is_above_what_was_reclaimed);
+    tcase_add_test(tcase, the_floor_is_not_above_a_reader_in_front_of_a_gap);
     tcase_add_loop_test(tcase, the_floor_is_above_a_handle_that_cannot_be, 0, 3);
     tcase_add_test(tcase, one_slab_of_several_messages_is_in_flight_until_the_last);
     tcase_add_test(tcase, held_slabs_stay_held);

@@ -33,19 +33,29 @@ static int is_whole(const struct ring *ring, const struct pool *pool, uint64_t s
            pool_generation(&pool->classes[class_index], index) == handle_generation(handle);
 }
 
+/* What is tried after a message that is not whole. One more than a lap below the tail is gone, or
+ * in front of a long skipped range: then a required cursor may stand there too, and that one's
+ * message is tried first. */
+static uint64_t next_to_try(struct gate *gate, uint64_t at, uint64_t tail, uint64_t capacity)
+{
+    if (tail - at <= capacity)
+        return at;
+    struct gate_scan scan = gate_look_from(gate, tail, at);
+    return scan.required > 0 && scan.slowest < tail - capacity ? scan.slowest : tail - capacity;
+}
+
 /* Walks from where the floor may be to the tail, over skipped ranges, and moves the floor above
- * everything that is not whole. Ends: at most a lap of whole slots, then at most a lap up to tail.
+ * everything that is not whole. Ends: at most a lap of whole slots, a step for each required
+ * consumer, then at most a lap up to tail.
  */
-static void find_whole(const struct ring *ring, const struct pool *pool,
+static void find_whole(const struct ring *ring, const struct pool *pool, struct gate *gate,
                        struct recovery_stream *stream)
 {
     uint64_t capacity = ring->mask + 1;
     for (uint64_t at = stream->floor; at < stream->next;) {
         struct slot_header *slot = ring_slot(ring, at);
         if (!is_whole(ring, pool, at)) {
-            at++;
-            if (stream->next - at > capacity)
-                at = stream->next - capacity;
+            at = next_to_try(gate, at + 1, stream->next, capacity);
             stream->floor = at;
             continue;
         }
@@ -89,7 +99,7 @@ int recovery_take_over(const struct segment *segment, const struct ring *ring, s
     struct recovery_stream stream = {.next = ring_find_tail(ring, hint)};
     ring_void_beyond(ring, stream.next);
     stream.floor = lowest_floor(gate, stream.next, first);
-    find_whole(ring, pool, &stream);
+    find_whole(ring, pool, gate, &stream);
     gate->floor = stream.floor;
     /* ORDER(takeover_floor:A) pairs join_floor:B, lapped_floor:B: where the stream is whole from */
     atomic_store_explicit(gate->floor_word, stream.floor, memory_order_seq_cst);

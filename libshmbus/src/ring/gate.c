@@ -41,7 +41,7 @@ static int may_require(const struct gate *gate, const struct control_entry *entr
     return layout_may_require(gate->header, gate->feed, name);
 }
 
-struct gate_scan gate_look(struct gate *gate, uint64_t next)
+struct gate_scan gate_look_from(struct gate *gate, uint64_t next, uint64_t least)
 {
     struct gate_scan scan = {.slowest = next};
     uint32_t known = gate_known(gate);
@@ -77,12 +77,19 @@ struct gate_scan gate_look(struct gate *gate, uint64_t next)
             continue;
         }
         *seen = (struct gate_seen){epoch, cursor};
+        if (cursor < least)
+            continue;
         if (scan.required++ == 0 || cursor < scan.slowest) {
             scan.slowest = cursor < next ? cursor : next;
             scan.slowest_entry = i;
         }
     }
     return scan;
+}
+
+struct gate_scan gate_look(struct gate *gate, uint64_t next)
+{
+    return gate_look_from(gate, next, 0);
 }
 
 uint64_t gate_raise(struct gate *gate, uint64_t wanted, uint64_t next)

@@ -57,6 +57,9 @@ static inline struct control_entry *gate_entry(const struct gate *gate, uint32_t
 /* Looks at every required consumer. next is the producer's next sequence. */
 struct gate_scan gate_look(struct gate *gate, uint64_t next);
 
+/* The same, but heeds no cursor below least. */
+struct gate_scan gate_look_from(struct gate *gate, uint64_t next, uint64_t least);
+
 /* Raises the floor towards wanted (at most next) as far as the required consumers allow, and
  * returns the floor. */
 uint64_t gate_raise(struct gate *gate, uint64_t wanted, uint64_t next);
