@@ -42,7 +42,7 @@ struct test {
     uint32_t batch;         /* messages published together */
     uint32_t burst;         /* messages that a consumer takes at most before its cursor moves */
     uint32_t pause;         /* PAUSEs of a consumer that has caught up; not in round trips */
-    uint32_t ahead;         /* floors: lines that are fetched for writing ahead */
+    uint32_t ahead;         /* floors: lines that are fetched ahead */
     uint32_t slabs;         /* buffers that payloads go through; 0: they are in the ring */
     uint64_t capacity;      /* slots of the ring */
     uint64_t warm;          /* messages before the measured ones */

@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Floors without any message in them: how fast a cache line goes to the other core and back, and
- * how fast a stream of lines goes one way when a single index is published for every 64 of them.
- * What the stream carries in 64 bytes is a small payload and two words more, as a slot has.
+ * how fast a stream of lines goes one way when a single index is published for every 64 of them,
+ * the reader relying on the hardware to fetch ahead, or fetching ahead itself. What the stream
+ * carries in 64 bytes is a small payload and two words more, as a slot has.
  */
 #include <stdatomic.h>
 
@@ -97,7 +98,8 @@ static int stream_write(struct role *role)
     return ROLE_OK;
 }
 
-static int stream_read(struct role *role)
+/* ahead: lines that the reader fetches ahead; 0 leaves that to the hardware */
+static inline int stream_take(struct role *role, uint64_t ahead)
 {
     struct stream *stream = (struct stream *)(void *)role->memory;
     uint64_t mask = role->test->capacity - 1, total = role_total(role);
@@ -113,6 +115,8 @@ static int stream_read(struct role *role)
             written = i + role->test->burst;
         for (; i < written; i++) {
             const uint64_t *line = &stream->lines[(i & mask) * LINE_WORDS];
+            if (ahead != 0)
+                __builtin_prefetch(&stream->lines[((i + ahead) & mask) * LINE_WORDS]);
             if (((line[0] ^ i) | (line[1] ^ ~i) | small_differs(line + 2, i)) != 0)
                 return role_wrong(role, i, line[0]);
         }
@@ -124,5 +128,19 @@ static int stream_read(struct role *role)
     return ROLE_OK;
 }
 
+static int stream_read(struct role *role)
+{
+    return stream_take(role, 0);
+}
+
+static int stream_read_ahead(struct role *role)
+{
+    return stream_take(role, role->test->ahead);
+}
+
 const struct runner floor_stream = {
     .name = "stream", .is_floor = 1, .act = {stream_write, stream_read}, .bytes = stream_bytes};
+const struct runner floor_stream_ahead = {.name = "stream-ahead",
+                                          .is_floor = 1,
+                                          .act = {stream_write, stream_read_ahead},
+                                          .bytes = stream_bytes};

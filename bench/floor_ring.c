@@ -2,9 +2,10 @@
 /*
  * The floor for messages: a ring for one producer and one consumer with nothing else in it. Stamp
  * and payload share a line, the consumer polls the stamp that it expects next and stores its cursor
- * once a burst, the producer reads the cursor only when it runs out of slots and fetches the lines
- * ahead for writing. It has no header to check, no segment, no lengths or types, nobody else to
- * heed and nobody to repair: what a library spends beyond it is the price of those.
+ * once a burst, the producer reads the cursor only when it runs out of slots. Both fetch the lines
+ * ahead, the consumer only while it is far behind: near the tail it would take them away from the
+ * producer. It has no header to check, no segment, no lengths or types, nobody else to heed and
+ * nobody to repair: what a library spends beyond it is the price of those.
  */
 #include <stdatomic.h>
 
@@ -179,12 +180,14 @@ static int read_all(struct role *role)
 {
     struct ring *ring = ring_of(role, 0);
     uint64_t mask = role->test->capacity - 1, total = role_total(role);
-    uint64_t burst = role->test->burst;
+    uint64_t burst = role->test->burst, ahead = role->test->ahead, caught_up = 0;
     role_meet(role);
     for (uint64_t i = 0; i < total;) {
         uint64_t from = i;
         while (i - from < burst && i < total && slot_is(&ring->slots[i & mask], i)) {
             struct slot *slot = &ring->slots[i & mask];
+            if (i - caught_up >= ahead)
+                __builtin_prefetch(&ring->slots[(i + ahead) & mask]);
             if (slot_differs(slot, i) != 0)
                 return role_wrong(role, i, slot->words[0]);
             i++;
@@ -194,8 +197,10 @@ static int read_all(struct role *role)
             atomic_store_explicit(&ring->cursor, i, memory_order_release);
             role_span_begin(role, i);
         }
-        if (i - from < burst && i < total)
+        if (i - from < burst && i < total) {
+            caught_up = i;
             cpu_pause(role->test->pause);
+        }
     }
     role_span_end(role, total);
     return ROLE_OK;

@@ -35,7 +35,7 @@ static const char usage[] =
     "      --capacity N       rings of N slots, a power of two\n"
     "      --burst N          consumers take at most N messages before their cursor moves\n"
     "      --pause N          PAUSEs of a consumer that has caught up, in throughput tests\n"
-    "      --ahead N          lines that the floors fetch for writing ahead\n"
+    "      --ahead N          lines that the floors fetch ahead\n"
     "      --single           one run of the one runner that --only and --peer name, in one line\n"
     "      --list             name the tests and what they run\n"
     "      --help, --version\n"

@@ -10,6 +10,7 @@
 /* floor_lines.c: what the coherence fabric gives when nothing is asked of it but lines */
 extern const struct runner floor_pingpong;
 extern const struct runner floor_stream;
+extern const struct runner floor_stream_ahead;
 
 /* floor_ring.c: the least that can be called a message ring */
 extern const struct runner floor_ring_trip;
