@@ -42,6 +42,9 @@ rigs()
             sed 's,.*/,,'
         sed -nE 's/.*shmbus_(test|script_test|test_settings)\([^ ]+ ([a-z_-]+).*/\2/p' \
             tests/*/CMakeLists.txt
+        if grep -qE '_mutants ' tests/*/CMakeLists.txt; then
+            echo mutants # what a test so named is labelled, too
+        fi
     } | sort -u
 }
 
