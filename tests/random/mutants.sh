@@ -50,9 +50,15 @@ try()
     return 1
 }
 
+# Those that a minute of luck decides are for the long form: a run must not fail by chance.
+rare=" copy_not_checked grace_does_not_gate "
+
 total=0
 caught=0
 for patch in "$mutants"/*.patch; do
+    if [ -z "${SHMBUS_TEST_LONG:-}" ] && [[ $rare == *" $(basename "$patch" .patch) "* ]]; then
+        continue
+    fi
     total=$((total + 1))
     if try "$(basename "$patch" .patch)"; then caught=$((caught + 1)); fi
 done
