@@ -158,7 +158,7 @@ static const struct guarded guarded[] = {
     GUARDED(slot_bytes, SHMBUS_SLOT_BYTES_MIN, SHMBUS_SLOT_BYTES_MAX),
     GUARDED(first_sequence, 0, SHMBUS_FIRST_SEQUENCE_MAX),
     GUARDED(max_consumers, 1, SHMBUS_CONSUMERS_MAX),
-    GUARDED(max_producers, 1, LAYOUT_PRODUCERS_MAX),
+    GUARDED(max_producers, 1, SHMBUS_PRODUCERS_MAX),
     GUARDED(class_count, 0, SHMBUS_CLASSES_MAX),
     GUARDED(feed_bytes, 1, UINT32_MAX),
     GUARDED(control_bytes, 1, UINT32_MAX),

@@ -40,6 +40,8 @@ extern "C" {
 #define SHMBUS_NAME_MAX           64               /* characters of a bus's or a consumer's name */
 #define SHMBUS_CLASSES_MAX        8                /* size classes of a pool */
 #define SHMBUS_CONSUMERS_MAX      1024             /* entries for consumers */
+#define SHMBUS_PRODUCERS_MAX      64               /* producers at once */
+#define SHMBUS_AFTER_MAX          8                /* consumers that one runs after */
 #define SHMBUS_CAPACITY_MIN       16               /* slots */
 #define SHMBUS_CAPACITY_MAX       16777216         /* slots */
 #define SHMBUS_SLOT_BYTES_MIN     32               /* bytes, 16 of them header */
@@ -105,6 +107,27 @@ SHMBUS_API const char *shmbus_strerror(int error);
 SHMBUS_API const char *shmbus_error_text(void);
 
 /* ---------------------------------------------------------------------------------------------
+ * Waiting
+ * ------------------------------------------------------------------------------------------- */
+
+/* What a call that waits does until what it waits for is there. */
+enum shmbus_wait_strategy {
+    SHMBUS_WAIT_ADAPTIVE = 0, /* spin, then yield, then park */
+    SHMBUS_WAIT_SPIN = 1,     /* spin: the shortest delay, for a core of its own */
+    SHMBUS_WAIT_YIELD = 2,    /* spin, then yield */
+    SHMBUS_WAIT_PARK = 3,     /* park at once: costs the other side a system call to wake it */
+};
+
+/* How a participant waits. All zero: adaptive, with the defaults. */
+struct shmbus_wait {
+    uint32_t strategy; /* enum shmbus_wait_strategy */
+    uint32_t spins;    /* looks before it yields or parks, 8 PAUSEs apart; 0: 400 */
+    uint32_t yields;   /* adaptive: of the core, before it parks; 0: 16 */
+    uint32_t unused;   /* 0 */
+    int64_t slice_ns;  /* between two looks at who lives, 1 ms to 1 s; 0: 20 ms */
+};
+
+/* ---------------------------------------------------------------------------------------------
  * A bus
  * ------------------------------------------------------------------------------------------- */
 
@@ -135,6 +158,7 @@ struct shmbus_pool_class {
 #define SHMBUS_BUS_SCRUB      0x4u   /* zero each slab as it comes back to the free list */
 #define SHMBUS_BUS_EVICT      0x8u   /* a stalled required consumer that blocks is evicted */
 #define SHMBUS_BUS_REPLACE    0x10u  /* create: replace a bus of other geometry that nobody owns */
+#define SHMBUS_BUS_NO_PARK    0x20u  /* nobody parks on it: whoever waits long sleeps in slices */
 #define SHMBUS_MAP_PREFAULT   0x100u /* fill this mapping's page tables at open */
 #define SHMBUS_MAP_LOCK       0x200u /* mlock this mapping */
 
@@ -178,7 +202,7 @@ struct shmbus_bus_options {
     uint32_t type_count;
     uint32_t required_count;
     uint32_t required_rule; /* enum shmbus_required_rule */
-    uint32_t unused;        /* 0 */
+    uint32_t max_producers; /* at once; 0 or 1: one. slab_count is for each */
 };
 
 /**
@@ -248,6 +272,7 @@ struct shmbus_producer_options {
     /* Called, in the producer's own thread, when a waiting call or shmbus_producer_health() finds
      * that a required consumer's health has changed. Must not call into the same producer. */
     void (*on_health)(void *context, const struct shmbus_health *health);
+    struct shmbus_wait wait; /* how its calls wait */
 };
 
 /* A place lent for one message. */
@@ -710,6 +735,12 @@ struct shmbus_event {
     uint64_t count;  /* sequences from first on; 0 of a deadline */
 };
 
+/* What becomes of one that runs after another when that one is gone, or is not there yet. */
+enum shmbus_after_gone {
+    SHMBUS_AFTER_WAIT = 0,  /* it waits until one of that name is there */
+    SHMBUS_AFTER_GO_ON = 1, /* it goes on as if the other had passed everything */
+};
+
 /* How a consumer attaches. */
 struct shmbus_consumer_options {
     size_t struct_bytes;    /* sizeof(struct shmbus_consumer_options) */
@@ -731,7 +762,11 @@ struct shmbus_consumer_options {
     /* Called, in the consumer's own thread and from its own calls. Must not call into the same
      * consumer. NULL: nobody. */
     void (*on_event)(void *context, const struct shmbus_event *event);
-    void *context; /* handed to on_event */
+    void *context;            /* handed to on_event */
+    struct shmbus_wait wait;  /* how its calls wait */
+    const char *const *after; /* required: names of required ones that it runs after, after_count */
+    uint32_t after_count;     /* at most SHMBUS_AFTER_MAX */
+    uint32_t after_gone;      /* enum shmbus_after_gone */
 };
 
 /* A message as a consumer sees it. */
@@ -1035,6 +1070,15 @@ struct shmbus_bus_info {
     uint32_t required_rule; /* enum shmbus_required_rule */
     uint64_t history;       /* as asked */
     int64_t stall_ns;
+};
+
+/* How somebody waits at this moment. */
+enum shmbus_waiting {
+    SHMBUS_WAITING_NOT = 0,
+    SHMBUS_WAITING_SPIN = 1,
+    SHMBUS_WAITING_YIELD = 2,
+    SHMBUS_WAITING_SLEEP = 3, /* in short slices, where it may not park */
+    SHMBUS_WAITING_PARK = 4,
 };
 
 /* One producer. */

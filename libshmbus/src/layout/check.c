@@ -118,7 +118,7 @@ static const char *bad_field(const struct feed_header *header)
         return "first_sequence";
     if (header->max_consumers < 1 || header->max_consumers > SHMBUS_CONSUMERS_MAX)
         return "max_consumers";
-    if (header->max_producers < 1 || header->max_producers > LAYOUT_PRODUCERS_MAX)
+    if (header->max_producers < 1 || header->max_producers > SHMBUS_PRODUCERS_MAX)
         return "max_producers";
     if (header->class_count > SHMBUS_CLASSES_MAX)
         return "class_count";

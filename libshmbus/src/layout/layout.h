@@ -24,12 +24,11 @@
 #define LAYOUT_MAJOR         1
 #define LAYOUT_MINOR         0
 
-#define LAYOUT_PAGE          4096u /* what regions are aligned to, and what the entries of control are */
-#define LAYOUT_APART         128u /* distance between words of different writers */
-#define LAYOUT_ID_BYTES      16u  /* of a segment's and a boot's random id */
-#define LAYOUT_PRODUCERS_MAX 64u
-#define LAYOUT_SLAB_ALIGN    64u
-#define LAYOUT_FIELDS_BYTES  944u /* of a type's list of fields */
+#define LAYOUT_PAGE         4096u /* what regions are aligned to, and what the entries of control are */
+#define LAYOUT_APART        128u /* distance between words of different writers */
+#define LAYOUT_ID_BYTES     16u  /* of a segment's and a boot's random id */
+#define LAYOUT_SLAB_ALIGN   64u
+#define LAYOUT_FIELDS_BYTES 944u /* of a type's list of fields */
 
 /* Features that a reader must understand, and those that it may ignore. */
 #define LAYOUT_REQUIRES_TIMESTAMPS                                                                 \
@@ -142,8 +141,10 @@ struct feed_state {
     alignas(LAYOUT_APART) _Atomic uint32_t bus_state;
     /* writer: the producer; a hint, at most K behind: see ring.h */
     alignas(LAYOUT_APART) _Atomic uint64_t tail;
-    /* writer: the producer; a futex that parked consumers sleep on */
+    /* writer: the producers; a futex that parked consumers sleep on */
     alignas(LAYOUT_APART) _Atomic uint32_t wake_consumers;
+    /* writer: the producers, each its own bit, and who repairs it; a bit for each that is parked */
+    alignas(LAYOUT_APART) _Atomic uint64_t parked_producers;
 };
 
 /* One class's counts, as one producer made them. */
@@ -169,10 +170,14 @@ struct producer_entry {
     _Atomic uint64_t evicted;         /* consumers */
     _Atomic uint64_t history_yielded; /* times that less history was kept than asked for */
     _Atomic uint64_t skipped;         /* sequences left out on purpose */
+    _Atomic uint32_t waiting;         /* enum shmbus_waiting: how it waits now */
+    _Atomic uint32_t part_wanted;     /* 1: asks for its part of the pool back */
+    _Atomic uint64_t waits_for;       /* parked: the floor that it needs; 0: any that is higher */
     /* writer: this producer; read by those that join */
     alignas(LAYOUT_APART) _Atomic uint64_t floor;
-    /* writer: this producer */
+    /* writer: the producer that has this one's part of the pool */
     alignas(LAYOUT_APART) struct producer_class classes[SHMBUS_CLASSES_MAX];
+    _Atomic uint32_t part_owner; /* the index of that producer + 1; 0: none */
 };
 
 /* The beginning of control. */
@@ -198,6 +203,10 @@ struct control_shared {
     alignas(LAYOUT_APART) _Atomic uint32_t parked;
     /* writer: any consumer that moves on; a futex that a parked producer sleeps on */
     alignas(LAYOUT_APART) _Atomic uint32_t wake_producers;
+    /* writer: any consumer that parks behind others, and those */
+    alignas(LAYOUT_APART) _Atomic uint32_t parked_behind;
+    /* writer: any consumer that others wait behind; a futex that they sleep on */
+    alignas(LAYOUT_APART) _Atomic uint32_t wake_behind;
 };
 
 /* States of a consumer's entry. */
@@ -218,6 +227,7 @@ struct control_entry {
     _Atomic uint64_t lost;
     _Atomic uint64_t filtered;
     _Atomic uint64_t aborted;
+    _Atomic uint32_t waiting; /* enum shmbus_waiting: how it waits now */
     /* writer: this consumer, when it joins */
     alignas(LAYOUT_APART) _Atomic uint32_t pid;
     uint32_t uid;
@@ -226,6 +236,10 @@ struct control_entry {
     char name[SHMBUS_NAME_MAX + 8];
     /* writer: who repairs it */
     _Atomic int64_t grace_until_ns; /* CLOCK_MONOTONIC */
+    /* writer: this consumer, when it joins */
+    uint32_t after_gone;  /* enum shmbus_after_gone */
+    uint32_t after_count; /* how many it runs after */
+    struct layout_name after[SHMBUS_AFTER_MAX];
     /* writer: this consumer; one bit for each slab of all classes, in their order */
     alignas(LAYOUT_APART) _Atomic uint64_t holds[];
 };
@@ -243,8 +257,9 @@ struct slot_header {
 #define LAYOUT_HANDLE      8u
 
 /* Lock bytes. Life is held as long as the mapping; repair only while somebody repairs. */
-#define LOCK_LIFE   0     /* + index: in owner and feed of a producer, in control of a consumer */
-#define LOCK_REPAIR 65536 /* + index */
+#define LOCK_LIFE   0      /* + index: in owner and feed of a producer, in control of a consumer */
+#define LOCK_REPAIR 65536  /* + index */
+#define LOCK_PART   131072 /* + index, in owner: who has this producer's part of the pool */
 
 /* Fills in header out of options: defaults, limits, offsets. Returns 0, -EINVAL or -E2BIG. */
 int layout_plan(const struct shmbus_bus_options *options, const char *name, uint64_t page_bytes,

@@ -71,6 +71,7 @@
     F(feed_state, bus_state, 0, 4)                                                                 \
     F(feed_state, tail, 128, 8)                                                                    \
     F(feed_state, wake_consumers, 256, 4)                                                          \
+    F(feed_state, parked_producers, 384, 8)                                                        \
     F(producer_entry, state, 0, 4)                                                                 \
     F(producer_entry, pid, 4, 4)                                                                   \
     F(producer_entry, epoch, 8, 8)                                                                 \
@@ -80,8 +81,12 @@
     F(producer_entry, evicted, 40, 8)                                                              \
     F(producer_entry, history_yielded, 48, 8)                                                      \
     F(producer_entry, skipped, 56, 8)                                                              \
+    F(producer_entry, waiting, 64, 4)                                                              \
+    F(producer_entry, part_wanted, 68, 4)                                                          \
+    F(producer_entry, waits_for, 72, 8)                                                            \
     F(producer_entry, floor, 128, 8)                                                               \
     F(producer_entry, classes, 256, 256)                                                           \
+    F(producer_entry, part_owner, 512, 4)                                                          \
     F(producer_class, acquired, 0, 8)                                                              \
     F(producer_class, released, 8, 8)                                                              \
     F(producer_class, high_water, 16, 8)                                                           \
@@ -100,6 +105,8 @@
     F(control_shared, entries_used, 0, 4)                                                          \
     F(control_shared, parked, 128, 4)                                                              \
     F(control_shared, wake_producers, 256, 4)                                                      \
+    F(control_shared, parked_behind, 384, 4)                                                       \
+    F(control_shared, wake_behind, 512, 4)                                                         \
     F(control_entry, state, 0, 4)                                                                  \
     F(control_entry, kind, 4, 4)                                                                   \
     F(control_entry, epoch, 8, 8)                                                                  \
@@ -109,12 +116,16 @@
     F(control_entry, lost, 40, 8)                                                                  \
     F(control_entry, filtered, 48, 8)                                                              \
     F(control_entry, aborted, 56, 8)                                                               \
+    F(control_entry, waiting, 64, 4)                                                               \
     F(control_entry, pid, 128, 4)                                                                  \
     F(control_entry, uid, 132, 4)                                                                  \
     F(control_entry, joined_ns, 136, 8)                                                            \
     F(control_entry, grace_ns, 144, 8)                                                             \
     F(control_entry, name, 152, 72)                                                                \
-    F(control_entry, grace_until_ns, 224, 8)
+    F(control_entry, grace_until_ns, 224, 8)                                                       \
+    F(control_entry, after_gone, 232, 4)                                                           \
+    F(control_entry, after_count, 236, 4)                                                          \
+    F(control_entry, after, 240, 576)
 
 #define LAYOUT_ASSERT_FIELD(type, field, at, bytes)                                                \
     _Static_assert(offsetof(struct type, field) == (at), #type "." #field " moved");               \
@@ -124,10 +135,10 @@ LAYOUT_FIELDS(LAYOUT_ASSERT_FIELD)
 
 _Static_assert(sizeof(struct feed_header) == 664, "feed_header resized");
 _Static_assert(sizeof(struct feed_locator) == 512, "feed_locator resized");
-_Static_assert(sizeof(struct feed_state) == 384, "feed_state resized");
-_Static_assert(sizeof(struct producer_entry) == 512, "producer_entry resized");
+_Static_assert(sizeof(struct feed_state) == 512, "feed_state resized");
+_Static_assert(sizeof(struct producer_entry) == 640, "producer_entry resized");
 _Static_assert(sizeof(struct slot_header) == LAYOUT_SLOT_HEADER, "slot_header resized");
-_Static_assert(offsetof(struct control_entry, holds) == 256, "control_entry.holds moved");
+_Static_assert(offsetof(struct control_entry, holds) == 896, "control_entry.holds moved");
 _Static_assert(sizeof(_Atomic uint64_t) == 8 && ATOMIC_LLONG_LOCK_FREE == 2,
                "64-bit atomics must be plain words");
 

@@ -20,7 +20,7 @@
 struct shmbus_snapshot {
     struct segment segment;
     struct shmbus_bus_info bus;
-    struct shmbus_producer_info producers[LAYOUT_PRODUCERS_MAX];
+    struct shmbus_producer_info producers[SHMBUS_PRODUCERS_MAX];
     struct shmbus_consumer_info *consumers; /* max_consumers of them */
     struct shmbus_pool_stats pools[SHMBUS_CLASSES_MAX];
     uint64_t *held;            /* union of the hold bitmaps */
