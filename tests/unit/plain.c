@@ -34,8 +34,9 @@ static void open_views(struct plain *plain)
     };
     ck_assert_ptr_nonnull(plain->gate.seen);
     plain->gate.floor = GET(plain->producer->floor);
+    plain->gate.shown = plain->gate.floor;
     ck_assert_int_eq(pool_begin(&plain->pool, segment->feed, segment->control, &segment->header,
-                                plain->producer),
+                                plain->producer, 0),
                      0);
 }
 

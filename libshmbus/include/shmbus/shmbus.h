@@ -149,7 +149,7 @@ enum shmbus_pages {
 /* One size class of the pool. */
 struct shmbus_pool_class {
     uint64_t slab_bytes; /* 64 to SHMBUS_SLAB_BYTES_MAX; rounded up to 64, from 4 KiB up to 4 KiB */
-    uint64_t slab_count; /* 1 to SHMBUS_SLABS_MAX */
+    uint64_t slab_count; /* 1 to SHMBUS_SLABS_MAX in all; of each producer */
 };
 
 /* Flags of a bus and of one mapping of it. */
@@ -278,7 +278,7 @@ struct shmbus_producer_options {
 /* A place lent for one message. */
 struct shmbus_claim {
     void *data;        /* where the payload goes: 8-byte aligned; a slab is 64-byte aligned */
-    uint64_t sequence; /* that the message will have */
+    uint64_t sequence; /* that the message will have; among many it stops them until it is ended */
     uint64_t handle;   /* of the slab, or 0 for a payload in the slot */
     uint32_t length;   /* bytes asked for; may be lowered before commit */
     uint32_t room;     /* bytes that there are */
@@ -324,7 +324,8 @@ struct shmbus_placement {
 
 /**
  * Creates a bus and opens it for publishing; or takes over the one of that name that has no living
- * producer, if its geometry is the one asked for, and goes on at its next sequence.
+ * producer, if its geometry is the one asked for, and goes on at its next sequence. With
+ * max_producers above 1 it joins the living, up to so many.
  *
  * @param name      the bus's name: 1 to SHMBUS_NAME_MAX of [A-Za-z0-9._-], no leading dot.
  * @param bus       its geometry; NULL: all defaults.
@@ -333,7 +334,8 @@ struct shmbus_placement {
  *
  * Returns: 0.
  * Errors: -EINVAL a name or option is out of range (named in the text); -E2BIG options of a newer
- *         library; -EBUSY a living producer owns the name; -EEXIST there is a bus of that name with
+ *         library; -EBUSY a living producer owns the name; -EUSERS as many as max_producers do;
+ *         -EEXIST there is a bus of that name with
  *         other geometry, both named; -ENOSPC no room, with what was asked and what is left;
  *         -ENOMEM no memory (of the node, the huge page pool, the process); -ENXIO no such NUMA
  *         node, those that there are named; -ENOTSUP no NUMA or huge page support for an explicit
@@ -565,7 +567,8 @@ SHMBUS_API int shmbus_producer_wait_consumed(struct shmbus_producer *producer, u
                                              int64_t timeout_ns);
 
 /**
- * Tells the sequence that the next message will have.
+ * Tells the sequence that the next message will have. Among many producers, the first one that this
+ * producer does not know to be taken: right after it published, the one after its own message.
  *
  * @param producer  the producer.
  *
@@ -600,8 +603,9 @@ SHMBUS_API int shmbus_producer_required(struct shmbus_producer *producer, uint64
  *
  * Returns: 0.
  * Errors: -EINVAL more than that, or the sequences would end; -EAGAIN the ring is full (after
- *         full_timeout_ns): nothing was left out; -EBUSY a claim is open, or another thread is
- *         inside (debug builds); -ECHILD the producer is another process's.
+ *         full_timeout_ns): nothing was left out; -ENOTSUP the bus is one of many producers; -EBUSY
+ * a claim is open, or another thread is inside (debug builds); -ECHILD the producer is another
+ *         process's.
  * Ownership: none.
  * Threads: the one that owns the producer.
  * Blocks: only when the ring is full, up to full_timeout_ns. Allocates nothing.
@@ -1070,6 +1074,8 @@ struct shmbus_bus_info {
     uint32_t required_rule; /* enum shmbus_required_rule */
     uint64_t history;       /* as asked */
     int64_t stall_ns;
+    uint32_t max_producers; /* at once */
+    uint32_t hole_count;    /* claims that are not ended */
 };
 
 /* How somebody waits at this moment. */
@@ -1083,6 +1089,7 @@ enum shmbus_waiting {
 
 /* One producer. */
 struct shmbus_producer_info {
+    uint32_t index;           /* its number */
     uint32_t pid;             /* in its own PID namespace */
     uint32_t alive;           /* 1 or 0 */
     uint64_t published;       /* messages, over all producers that this entry had */
@@ -1091,6 +1098,18 @@ struct shmbus_producer_info {
     uint64_t evicted;         /* consumers */
     uint64_t skipped;         /* sequences left out on purpose */
     uint64_t history_yielded; /* times that it kept less history than asked for */
+    uint32_t part_owner; /* number of the producer that gives out this one's slabs, + 1; 0: none */
+    uint32_t unused;     /* 0 */
+};
+
+/* A claim among many producers that is not ended, with others behind it or not. The first one stops
+ * the stream until it is committed or aborted, or its producer is proven dead. */
+struct shmbus_hole_info {
+    uint64_t sequence;
+    uint32_t producer; /* its number */
+    uint32_t pid;      /* in its own PID namespace */
+    uint32_t alive;    /* 1 or 0: then it is stepped over, and aborted by who needs it */
+    uint32_t unused;   /* 0 */
 };
 
 /* One consumer. */
@@ -1197,6 +1216,21 @@ SHMBUS_API const char *shmbus_snapshot_why(const struct shmbus_snapshot *snapsho
  * Blocks: never.
  */
 SHMBUS_API const struct shmbus_producer_info *shmbus_snapshot_producer(
+    const struct shmbus_snapshot *snapshot, uint32_t index);
+
+/**
+ * Gives one claim that is not ended, on a bus of many producers.
+ *
+ * @param snapshot  the snapshot.
+ * @param index     0 to hole_count less 1, in the order of their sequences.
+ *
+ * Returns: the picture, or NULL when index is out of range.
+ * Errors: none.
+ * Ownership: the snapshot's; good until its next update or close.
+ * Threads: the one that owns the snapshot.
+ * Blocks: never.
+ */
+SHMBUS_API const struct shmbus_hole_info *shmbus_snapshot_hole(
     const struct shmbus_snapshot *snapshot, uint32_t index);
 
 /**

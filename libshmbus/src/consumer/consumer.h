@@ -59,6 +59,8 @@ struct shmbus_consumer {
     uint64_t lost;
     uint64_t filtered;
     uint64_t aborted;
+    uint64_t hole;          /* the last sequence that was found being written, among many */
+    uint32_t hole_looks;    /* how often nothing came there */
     uint64_t lent_slab;     /* that an optional one holds while it is lent; HOLD_COPIED: none */
     uint64_t deadline_at;   /* messages received when the deadline's clock began */
     int64_t deadline_from;  /* when it began; 0: it does not run */
@@ -112,6 +114,20 @@ int consumer_nothing_there(struct shmbus_consumer *consumer);
  * Returns 0,
  * CONSUMER_AGAIN when it was overwritten meanwhile, or -EBADMSG. */
 int consumer_lend_copy(struct shmbus_consumer *consumer, struct slot_header *slot);
+
+/* Among many producers: is there a hole at next whose producer is proven dead? Then goes past it.
+ * Asks the kernel if probe says so, else only once in so many times at the same place. Returns 1 if
+ * it did. */
+int consumer_steps_over(struct shmbus_consumer *consumer, int probe);
+
+/* The greatest of all producers' floors: whoever joins goes by that. */
+uint64_t consumer_floor(const struct shmbus_consumer *consumer);
+
+/* Has the stream ended for good, when the bus says that it is closed? */
+int consumer_stream_ended(const struct shmbus_consumer *consumer);
+
+/* A claim that was never published is gone past. */
+void consumer_go_past_aborted(struct shmbus_consumer *consumer);
 
 /* The message that was lent is finished with. */
 void consumer_finish(struct shmbus_consumer *consumer);

@@ -157,13 +157,6 @@ static void use_entry(struct shmbus_consumer *consumer)
             break;
 }
 
-static uint64_t floor_now(const struct shmbus_consumer *consumer)
-{
-    /* ORDER(join_floor:B) pairs floor:A, floor_down:A, takeover_floor:A: active before the floor */
-    return atomic_load_explicit(&segment_producer(&consumer->segment, 0)->floor,
-                                memory_order_seq_cst);
-}
-
 /* The floor, or what comes of it: in the middle of a raise it stands at what is wanted, which may
  * be above a sequence that a required consumer still keeps on the bus. Once this consumer is
  * active, a floor at or below its cursor is safe whenever it is seen: a raise that ended above it
@@ -171,9 +164,9 @@ static uint64_t floor_now(const struct shmbus_consumer *consumer)
 static uint64_t floor_for(const struct shmbus_consumer *consumer, uint64_t wanted)
 {
     struct waiter waiter = wait_begin(FLOOR_WAIT_NS);
-    uint64_t floor = floor_now(consumer);
+    uint64_t floor = consumer_floor(consumer);
     while (floor > wanted && wait_step(&waiter) >= 0)
-        floor = floor_now(consumer);
+        floor = consumer_floor(consumer);
     return floor;
 }
 
@@ -182,7 +175,7 @@ static uint64_t tail_now(const struct shmbus_consumer *consumer)
     uint64_t tail = 0;
     /* A walk that is overtaken ends in the middle of the stream: then there is a newer hint. */
     for (int i = 0; i < TAIL_TRIES; i++) {
-        /* ORDER(join_tail:B) pairs tail:A: the hint before the stamps below it */
+        /* ORDER(join_tail:B) pairs tail:A, among_tail_up:A: the hint before the stamps below it */
         uint64_t hint = atomic_load_explicit(&consumer->state->tail, memory_order_acquire);
         if (i > 0 && hint <= tail)
             break;
@@ -196,14 +189,14 @@ static int not_there(const struct shmbus_consumer *consumer, uint64_t wanted)
     return error_set(-ERANGE,
                      "%s: sequence %" PRIu64 " is not on the bus: the oldest is %" PRIu64
                      ", the next %" PRIu64,
-                     consumer->segment.name, wanted, floor_now(consumer), tail_now(consumer));
+                     consumer->segment.name, wanted, consumer_floor(consumer), tail_now(consumer));
 }
 
 /* A sequence inside a long skipped range has no slot: the range's end is where it leads to. */
 static uint64_t past_gaps(const struct shmbus_consumer *consumer, uint64_t wanted, uint64_t tail)
 {
     const struct ring *ring = &consumer->ring;
-    uint64_t at = floor_now(consumer);
+    uint64_t at = consumer_floor(consumer);
     /* Ends: at most a lap of slots stand between floor and tail. */
     for (uint64_t i = 0; i <= ring->mask && at < wanted && at < tail; i++) {
         struct slot_header *slot = ring_slot(ring, at);
@@ -227,7 +220,7 @@ static int choose_begin(const struct shmbus_consumer *consumer, uint64_t *out_be
     if (options->from == SHMBUS_FROM_TAIL) {
         *out_begin = tail;
     } else if (options->from == SHMBUS_FROM_OLDEST) {
-        *out_begin = floor_now(consumer);
+        *out_begin = consumer_floor(consumer);
     } else {
         uint64_t floor = floor_for(consumer, wanted);
         if (wanted > tail || (wanted < floor && !(options->flags & SHMBUS_JOIN_MOVE_UP)))
@@ -248,8 +241,8 @@ static int begin_at(struct shmbus_consumer *consumer, uint64_t begin)
     /* ORDER(join_active:A) pairs state:B, holder_state:B, look_entry:B, health_state:B,
      * resume_state:B: active before the floor is loaded */
     atomic_store_explicit(&entry->state, ENTRY_ACTIVE, memory_order_seq_cst);
-    uint64_t floor =
-        options->from == SHMBUS_FROM_SEQUENCE ? floor_for(consumer, begin) : floor_now(consumer);
+    uint64_t floor = options->from == SHMBUS_FROM_SEQUENCE ? floor_for(consumer, begin)
+                                                           : consumer_floor(consumer);
     if (floor > begin) {
         if (options->from == SHMBUS_FROM_SEQUENCE && !(options->flags & SHMBUS_JOIN_MOVE_UP))
             return not_there(consumer, begin);

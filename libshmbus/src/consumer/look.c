@@ -114,7 +114,7 @@ void consumer_tell_lost(struct shmbus_consumer *consumer, uint64_t first, uint64
     tell(consumer, SHMBUS_EVENT_LOST, first, count);
 }
 
-static void go_past_aborted(struct shmbus_consumer *consumer)
+void consumer_go_past_aborted(struct shmbus_consumer *consumer)
 {
     uint64_t first = consumer->next++;
     consumer->aborted++;
@@ -134,15 +134,10 @@ static void go_past_unwanted(struct shmbus_consumer *consumer)
 /* Is this one of those that do not gate, and below the floor? */
 static int is_below_floor(const struct shmbus_consumer *consumer, uint64_t *out_floor)
 {
-    const struct producer_entry *producer =
-        (const struct producer_entry *)(const void *)(consumer->feed +
-                                                      consumer->header->producers.offset);
     /* One that failed has no stream any more, and after a fork no mapping. */
     if (consumer->options.kind == SHMBUS_REQUIRED || consumer->failed != 0)
         return 0;
-    /* ORDER(lapped_floor:B) pairs floor:A, floor_down:A, takeover_floor:A: the floor before the
-     * second look at a stamp below it */
-    *out_floor = atomic_load_explicit(&producer->floor, memory_order_acquire);
+    *out_floor = consumer_floor(consumer);
     return *out_floor > consumer->next;
 }
 
@@ -168,7 +163,7 @@ static int skips_ahead(struct shmbus_consumer *consumer)
     uint64_t slack = consumer->options.slack;
     if (slack == 0 || consumer->options.kind == SHMBUS_REQUIRED)
         return 0;
-    /* ORDER(slack_tail:B) pairs tail:A: the hint before the stamps below it */
+    /* ORDER(slack_tail:B) pairs tail:A, among_tail_up:A: the hint before the stamps below it */
     uint64_t hint = atomic_load_explicit(&consumer->state->tail, memory_order_acquire);
     uint64_t from = hint > consumer->next ? hint : consumer->next;
     if (from - consumer->next <= slack) {
@@ -217,7 +212,7 @@ struct slot_header *consumer_look(struct shmbus_consumer *consumer)
             if (take_or_go_past(consumer, slot, stamp))
                 return slot;
         } else if (stamp == stamp_make(consumer->next, STAMP_ABORTED)) {
-            go_past_aborted(consumer);
+            consumer_go_past_aborted(consumer);
         } else if (stamp == stamp_make(consumer->next, STAMP_SKIPPED)) {
             uint64_t target = ring_after(&consumer->ring, slot, stamp, consumer->next);
             if (ring_recheck(slot, stamp))
@@ -250,6 +245,8 @@ static void watch_deadline(struct shmbus_consumer *consumer)
 static int ended(struct shmbus_consumer *consumer, uint32_t state)
 {
     uint64_t floor;
+    if (state == BUS_CLOSED && !consumer_stream_ended(consumer))
+        return 0;
     uint64_t stamp = ring_poll(ring_slot(&consumer->ring, consumer->next));
     if (ring_is_final(stamp, consumer->next) || is_below_floor(consumer, &floor))
         return CONSUMER_AGAIN;
@@ -270,9 +267,11 @@ int consumer_nothing_there(struct shmbus_consumer *consumer)
         return result;
     if (consumer_words_changed(consumer))
         return evicted(consumer);
-    /* ORDER(bus_state:B) pairs close:A, open:A, replaced:A: the end before the last look at the
-     * stamp */
-    uint32_t state = atomic_load_explicit(&consumer->state->bus_state, memory_order_acquire);
+    if (consumer->header->max_producers > 1 && consumer_steps_over(consumer, 0))
+        return CONSUMER_AGAIN;
+    /* ORDER(bus_state:B) pairs close:A, end:A, open:A, replaced:A: the end before the last look at
+     * the stamp */
+    uint32_t state = atomic_load_explicit(&consumer->state->bus_state, memory_order_seq_cst);
     if (state == BUS_CLOSED || state == BUS_REPLACED)
         return ended(consumer, state);
     if (consumer->options.deadline_ns > 0)

@@ -198,7 +198,10 @@ int shmbus_consumer_next(struct shmbus_consumer *consumer, struct shmbus_message
  * said so before it let go. */
 static int producer_died(struct shmbus_consumer *consumer)
 {
-    if (lock_probe(consumer->segment.probe_feed, LOCK_LIFE) != 0)
+    uint32_t producers = consumer->header->max_producers;
+    if (producers > 1 && consumer_steps_over(consumer, 1))
+        return 0;
+    if (lock_probe_range(consumer->segment.probe_feed, LOCK_LIFE, producers) != 0)
         return 0;
     if (consumer_look(consumer) != NULL)
         return 0;

@@ -91,7 +91,8 @@ static const char *bad_class(const struct feed_header *header)
         if (found->slab_bytes < 64 || found->slab_bytes > SHMBUS_SLAB_BYTES_MAX ||
             found->slab_bytes % LAYOUT_SLAB_ALIGN != 0)
             return "slab_bytes";
-        if (found->slab_count < 1 || found->slab_count > SHMBUS_SLABS_MAX)
+        if (found->slab_count < 1 || found->slab_count > SHMBUS_SLABS_MAX ||
+            found->slab_count % header->max_producers != 0)
             return "slab_count";
         if (found->first_slab != next_slab)
             return "first_slab";
@@ -120,6 +121,9 @@ static const char *bad_field(const struct feed_header *header)
         return "max_consumers";
     if (header->max_producers < 1 || header->max_producers > SHMBUS_PRODUCERS_MAX)
         return "max_producers";
+    if ((header->max_producers > 1) !=
+        ((header->features_required & LAYOUT_REQUIRES_PRODUCERS) != 0))
+        return "features_required";
     if (header->class_count > SHMBUS_CLASSES_MAX)
         return "class_count";
     const char *class_field = bad_class(header);

@@ -32,11 +32,15 @@
 
 /* Features that a reader must understand, and those that it may ignore. */
 #define LAYOUT_REQUIRES_TIMESTAMPS                                                                 \
-    UINT64_C(0x1)                           /* 8 bytes of each payload area are a timestamp        \
-                                             */
-#define LAYOUT_REQUIRES_POOL  UINT64_C(0x2) /* messages may be in slabs */
-#define LAYOUT_REQUIRES_KNOWN (LAYOUT_REQUIRES_TIMESTAMPS | LAYOUT_REQUIRES_POOL)
-#define LAYOUT_ALLOWS_SCRUB   UINT64_C(0x1) /* slabs are zeroed as they come back */
+    UINT64_C(0x1)                          /* 8 bytes of each payload area are a timestamp         \
+                                            */
+#define LAYOUT_REQUIRES_POOL UINT64_C(0x2) /* messages may be in slabs */
+#define LAYOUT_REQUIRES_PRODUCERS                                                                  \
+    UINT64_C(0x4) /* many: claims by compare-and-swap, many floors                                 \
+                   */
+#define LAYOUT_REQUIRES_KNOWN                                                                      \
+    (LAYOUT_REQUIRES_TIMESTAMPS | LAYOUT_REQUIRES_POOL | LAYOUT_REQUIRES_PRODUCERS)
+#define LAYOUT_ALLOWS_SCRUB UINT64_C(0x1) /* slabs are zeroed as they come back */
 
 /* A part of feed: whole within the file, checked before it is believed. */
 struct layout_region {
@@ -44,7 +48,8 @@ struct layout_region {
     uint64_t length; /* bytes */
 };
 
-/* One size class of the pool. */
+/* One size class of the pool. Each producer has an equal part of it: those of producer P begin at
+ * index P * slab_count / max_producers. */
 struct layout_class {
     uint64_t slab_bytes;
     uint64_t slab_count;

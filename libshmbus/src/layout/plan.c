@@ -53,6 +53,7 @@ static int plan_ring(const struct shmbus_bus_options *options, struct feed_heade
     header->capacity = options->capacity ? options->capacity : DEFAULT_CAPACITY;
     header->slot_bytes = options->slot_bytes ? options->slot_bytes : DEFAULT_SLOT_BYTES;
     header->max_consumers = options->max_consumers ? options->max_consumers : DEFAULT_MAX_CONSUMERS;
+    header->max_producers = options->max_producers ? options->max_producers : 1;
     if (!is_power_of_two(header->capacity) || header->capacity < SHMBUS_CAPACITY_MIN ||
         header->capacity > SHMBUS_CAPACITY_MAX)
         return error_set(-EINVAL, "capacity: %" PRIu64 " is not a power of two from %d to %d",
@@ -64,6 +65,11 @@ static int plan_ring(const struct shmbus_bus_options *options, struct feed_heade
     if (header->max_consumers > SHMBUS_CONSUMERS_MAX)
         return error_set(-EINVAL, "max_consumers: %" PRIu32 " is more than %d",
                          header->max_consumers, SHMBUS_CONSUMERS_MAX);
+    if (header->max_producers > SHMBUS_PRODUCERS_MAX)
+        return error_set(-EINVAL, "max_producers: %" PRIu32 " is more than %d",
+                         header->max_producers, SHMBUS_PRODUCERS_MAX);
+    if (header->max_producers > 1)
+        header->features_required |= LAYOUT_REQUIRES_PRODUCERS;
     if (options->first_sequence > SHMBUS_FIRST_SEQUENCE_MAX)
         return error_set(-EINVAL, "first_sequence: %" PRIu64 " is more than %" PRIu64,
                          options->first_sequence, SHMBUS_FIRST_SEQUENCE_MAX);
@@ -90,7 +96,7 @@ static int plan_one_class(const struct shmbus_pool_class *wish, uint32_t index,
                          wish->slab_count, SHMBUS_SLABS_MAX);
     made->slab_bytes = round_up(wish->slab_bytes,
                                 wish->slab_bytes < LAYOUT_PAGE ? LAYOUT_SLAB_ALIGN : LAYOUT_PAGE);
-    made->slab_count = wish->slab_count;
+    made->slab_count = wish->slab_count * header->max_producers;
     made->first_slab = 0;
     if (index > 0) {
         const struct layout_class *before = &header->classes[index - 1];
@@ -179,7 +185,6 @@ int layout_plan(const struct shmbus_bus_options *options, const char *name, uint
         .layout_major = LAYOUT_MAJOR,
         .layout_minor = LAYOUT_MINOR,
         .header_bytes = sizeof header,
-        .max_producers = 1,
         .numa = options->numa,
         .numa_node = options->numa == SHMBUS_NUMA_NODE ? options->numa_node : 0,
         .pages = options->pages,

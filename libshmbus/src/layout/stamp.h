@@ -12,6 +12,8 @@
 #ifndef SHMBUS_LAYOUT_STAMP_H
 #define SHMBUS_LAYOUT_STAMP_H
 
+#include "shmbus/shmbus.h"
+
 #include <stdint.h>
 
 #define STAMP_WRITING   0x40u /* + the producer's number: it is being written */
@@ -40,6 +42,26 @@ static inline int stamp_is_later(uint64_t stamp, uint64_t sequence)
 {
     uint64_t ahead = ((stamp >> 8) - (sequence + 1)) << 8;
     return stamp != 0 && ahead != 0 && ahead >> 63 == 0;
+}
+
+/* How far the sequence of a stamp, whatever its state, is beyond that one; UINT64_MAX when it is
+ * before it, or the stamp is of none. Both are within 2^55 of each other. */
+static inline uint64_t stamp_ahead(uint64_t stamp, uint64_t sequence)
+{
+    uint64_t ahead = (((stamp >> 8) - (sequence + 1)) << 8) >> 8;
+    return stamp != 0 && ahead < UINT64_C(1) << 55 ? ahead : UINT64_MAX;
+}
+
+/* Is a slot of this stamp being written, and by whom? */
+static inline int stamp_is_writing(uint64_t stamp)
+{
+    return stamp_state(stamp) >= STAMP_WRITING &&
+           stamp_state(stamp) < STAMP_WRITING + SHMBUS_PRODUCERS_MAX;
+}
+
+static inline uint32_t stamp_writer(uint64_t stamp)
+{
+    return stamp_state(stamp) - STAMP_WRITING;
 }
 
 static inline uint64_t meta_make(uint32_t length, uint16_t type, uint16_t flags)

@@ -15,9 +15,9 @@
 _Thread_local char guard_self;
 #endif
 
-static int lock_set(int descriptor, short type, int64_t byte)
+static int lock_set(int descriptor, short type, int64_t byte, int64_t count)
 {
-    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    struct flock lock = {.l_type = type, .l_whence = SEEK_SET, .l_start = byte, .l_len = count};
     int saved = errno;
     int result = 0;
     if (fcntl(descriptor, F_OFD_SETLK, &lock) < 0)
@@ -28,22 +28,32 @@ static int lock_set(int descriptor, short type, int64_t byte)
 
 int lock_take(int descriptor, int64_t byte)
 {
-    return lock_set(descriptor, F_WRLCK, byte);
+    return lock_set(descriptor, F_WRLCK, byte, 1);
+}
+
+int lock_take_range(int descriptor, int64_t byte, uint32_t count)
+{
+    return lock_set(descriptor, F_WRLCK, byte, count);
 }
 
 int lock_share(int descriptor, int64_t byte)
 {
-    return lock_set(descriptor, F_RDLCK, byte);
+    return lock_set(descriptor, F_RDLCK, byte, 1);
 }
 
 void lock_drop(int descriptor, int64_t byte)
 {
-    lock_set(descriptor, F_UNLCK, byte);
+    lock_set(descriptor, F_UNLCK, byte, 1);
 }
 
 int lock_probe(int descriptor, int64_t byte)
 {
-    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = 1};
+    return lock_probe_range(descriptor, byte, 1);
+}
+
+int lock_probe_range(int descriptor, int64_t byte, uint32_t count)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_start = byte, .l_len = count};
     int saved = errno;
     int result;
     if (fcntl(descriptor, F_OFD_GETLK, &lock) < 0)

@@ -15,6 +15,9 @@
 /* Takes an exclusive lock on a byte. Returns 0, -EAGAIN when somebody has it, or another errno. */
 int lock_take(int descriptor, int64_t byte);
 
+/* The same for count bytes from byte on: all of them or none. */
+int lock_take_range(int descriptor, int64_t byte, uint32_t count);
+
 /* Takes a shared lock on a byte. Returns as lock_take(). */
 int lock_share(int descriptor, int64_t byte);
 
@@ -23,6 +26,9 @@ void lock_drop(int descriptor, int64_t byte);
 
 /* Says whether somebody else's description has a lock on a byte: 1, 0 or a negative errno. */
 int lock_probe(int descriptor, int64_t byte);
+
+/* The same for any of count bytes from byte on. */
+int lock_probe_range(int descriptor, int64_t byte, uint32_t count);
 
 /* An object that belongs to the process that opened it. */
 struct process_object {

@@ -8,8 +8,6 @@
 #include <stdlib.h>
 #include <string.h>
 
-#include "layout/stamp.h"
-
 #define POOL_ON_NONE   0
 #define POOL_ON_FREE   1
 #define POOL_ON_FLIGHT 2
@@ -73,31 +71,49 @@ static void give_back(struct pool *pool, struct pool_class *in, uint32_t index)
     count_released(in);
 }
 
-static int class_begin(struct pool_class *in, unsigned char *feed, const struct feed_header *header,
-                       uint32_t class_index, struct producer_entry *producer)
+static int class_prepare(struct pool_class *in, unsigned char *feed,
+                         const struct feed_header *header, uint32_t class_index,
+                         struct producer_entry *producer, uint32_t part)
 {
     const struct layout_class *geometry = &header->classes[class_index];
-    in->slabs = feed + geometry->slabs_offset;
-    in->generations =
-        (_Atomic uint32_t *)(void *)(feed + header->generations.offset) + geometry->first_slab;
-    in->shared = &producer->classes[class_index];
     in->slab_bytes = geometry->slab_bytes;
-    in->slab_count = (uint32_t)geometry->slab_count;
-    in->first_slab = geometry->first_slab;
+    in->slab_count = (uint32_t)(geometry->slab_count / header->max_producers);
+    in->first_index = part * in->slab_count;
+    in->first_slab = geometry->first_slab + in->first_index;
+    in->slabs = feed + geometry->slabs_offset + in->first_index * in->slab_bytes;
+    in->generations =
+        (_Atomic uint32_t *)(void *)(feed + header->generations.offset) + in->first_slab;
+    in->shared = &producer->classes[class_index];
     list_clear(&in->in_flight);
     list_clear(&in->held);
     in->on_free = POOL_NONE;
     in->slab = calloc(in->slab_count, sizeof *in->slab);
-    if (in->slab == NULL)
-        return -ENOMEM;
-    /* Pushed from the last to the first, so that the first is given out first. */
-    for (uint32_t i = in->slab_count; i > 0; i--)
-        free_push(in, i - 1);
+    return in->slab == NULL ? -ENOMEM : 0;
+}
+
+void pool_empty(struct pool *pool)
+{
+    for (uint32_t i = 0; i < pool->class_count; i++) {
+        struct pool_class *in = &pool->classes[i];
+        memset(in->slab, 0, in->slab_count * sizeof *in->slab);
+        list_clear(&in->in_flight);
+        list_clear(&in->held);
+        in->on_free = POOL_NONE;
+        in->free_count = 0;
+    }
+}
+
+int pool_is_owned(const struct pool *pool)
+{
+    for (uint32_t i = 0; i < pool->class_count; i++)
+        for (uint32_t j = 0; j < pool->classes[i].slab_count; j++)
+            if (pool->classes[i].slab[j].owned)
+                return 1;
     return 0;
 }
 
-int pool_begin(struct pool *pool, void *feed, void *control, const struct feed_header *header,
-               struct producer_entry *producer)
+int pool_prepare(struct pool *pool, void *feed, void *control, const struct feed_header *header,
+                 struct producer_entry *producer, uint32_t part)
 {
     memset(pool, 0, sizeof *pool);
     pool->scrub = (header->features_optional & LAYOUT_ALLOWS_SCRUB) != 0;
@@ -113,12 +129,25 @@ int pool_begin(struct pool *pool, void *feed, void *control, const struct feed_h
         return -ENOMEM;
     for (uint32_t i = 0; i < header->class_count; i++) {
         pool->class_count = i + 1;
-        int result = class_begin(&pool->classes[i], feed, header, i, producer);
+        int result = class_prepare(&pool->classes[i], feed, header, i, producer, part);
         if (result < 0) {
             pool_end(pool);
             return result;
         }
     }
+    return 0;
+}
+
+int pool_begin(struct pool *pool, void *feed, void *control, const struct feed_header *header,
+               struct producer_entry *producer, uint32_t part)
+{
+    int result = pool_prepare(pool, feed, control, header, producer, part);
+    if (result < 0)
+        return result;
+    for (uint32_t i = 0; i < pool->class_count; i++)
+        /* Pushed from the last to the first, so that the first is given out first. */
+        for (uint32_t j = pool->classes[i].slab_count; j > 0; j--)
+            free_push(&pool->classes[i], j - 1);
     return 0;
 }
 
@@ -353,8 +382,11 @@ uint32_t pool_reclaim(struct pool *pool, struct pool_class *in, uint64_t floor)
 int pool_resolve(const struct pool *pool, uint64_t handle, uint32_t *out_class, uint32_t *out_index)
 {
     uint32_t class_index = handle_class(handle);
-    uint32_t index = handle_index(handle);
-    if (class_index >= pool->class_count || index >= pool->classes[class_index].slab_count)
+    if (class_index >= pool->class_count)
+        return -EBADMSG;
+    /* One below the part's first wraps, and is beyond its last. */
+    uint32_t index = handle_index(handle) - pool->classes[class_index].first_index;
+    if (index >= pool->classes[class_index].slab_count)
         return -EBADMSG;
     *out_class = class_index;
     *out_index = index;

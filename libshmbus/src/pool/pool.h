@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The producer's side of the pool, on plain pointers. All of it but generations and counts is the
- * producer's private memory: no consumer can corrupt the free list or leak from it.
+ * The producer's side of the pool, or of its part of the pool, on plain pointers. All of it but
+ * generations and counts is the producer's private memory: no consumer can corrupt the free list or
+ * leak from it.
  *
  * A slab is on one list at most:
  *
@@ -21,11 +22,16 @@
  *   load holding, bits (holds:B)          use it if unchanged
  *
  * The free list is last in, first out: what was written last is still in the cache.
+ *
+ * Among many producers each class is cut into equal parts, one for each number of a producer, and a
+ * struct pool is one part of all classes. Only the producer that has a part (LOCK_PART) touches its
+ * slabs, generations and counts.
  */
 #ifndef SHMBUS_POOL_H
 #define SHMBUS_POOL_H
 
 #include "layout/layout.h"
+#include "layout/stamp.h"
 
 #define POOL_NONE UINT32_MAX
 
@@ -51,7 +57,8 @@ struct pool_class {
     struct producer_class *shared;
     struct pool_slab *slab;
     uint64_t slab_bytes;
-    uint64_t first_slab; /* its first slab's bit in the bitmaps */
+    uint64_t first_slab;  /* its first slab's bit in the bitmaps */
+    uint32_t first_index; /* of its first slab, in the whole class: 0 but among many producers */
     uint32_t slab_count;
     uint32_t on_free; /* first of the free stack */
     uint32_t free_count;
@@ -76,10 +83,21 @@ struct pool {
     uint32_t *holders; /* room for max_consumers indices */
 };
 
-/* Prepares a pool over a mapped feed and control. Returns 0 or -ENOMEM. */
+/* Prepares a part of a pool over a mapped feed and control: the one of this number, whose counts
+ * are in that producer's entry. No slab is to be had yet. Returns 0 or -ENOMEM. */
+int pool_prepare(struct pool *pool, void *feed, void *control, const struct feed_header *header,
+                 struct producer_entry *producer, uint32_t part);
+
+/* The same, with all slabs free. */
 int pool_begin(struct pool *pool, void *feed, void *control, const struct feed_header *header,
-               struct producer_entry *producer);
+               struct producer_entry *producer, uint32_t part);
 void pool_end(struct pool *pool);
+
+/* Empties the lists again: no slab is to be had. */
+void pool_empty(struct pool *pool);
+
+/* Does the producer keep a slab of it itself? */
+int pool_is_owned(const struct pool *pool);
 
 /* The smallest class whose slabs have so many bytes, or class_count. */
 uint32_t pool_class_for(const struct pool *pool, uint64_t bytes);
@@ -124,6 +142,13 @@ static inline uint32_t pool_generation(const struct pool_class *in, uint32_t ind
 {
     /* relaxed: the producer's own word */
     return atomic_load_explicit(&in->generations[index], memory_order_relaxed);
+}
+
+/* The handle of a slab as it is now. */
+static inline uint64_t pool_handle(const struct pool_class *in, uint32_t class_index,
+                                   uint32_t index)
+{
+    return handle_make(class_index, pool_generation(in, index), in->first_index + index);
 }
 
 static inline unsigned char *pool_data(const struct pool_class *in, uint32_t index)

@@ -14,6 +14,7 @@
 struct look {
     struct control_entry *entry;
     uint32_t state;
+    uint64_t verdict; /* of the entry, before its epoch was read */
     uint64_t epoch;
     uint64_t cursor;
 };
@@ -21,6 +22,7 @@ struct look {
 static int look_at(const struct shmbus_producer *producer, uint32_t index, struct look *out_look)
 {
     struct control_entry *entry = gate_entry(&producer->gate, index);
+    out_look->verdict = gate_verdict(&producer->gate, index);
     /* ORDER(health_state:B) pairs join_active:A: the entry is filled in before it is active */
     uint32_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
     /* relaxed: stored before the state, or told apart by the epoch */
@@ -37,10 +39,10 @@ static int look_at(const struct shmbus_producer *producer, uint32_t index, struc
 
 /* Judges progress since the last look. */
 static uint32_t judge(const struct shmbus_producer *producer, uint32_t index,
-                      const struct look *look, struct health *health, int64_t now)
+                      const struct look *look, struct health *health, uint64_t end, int64_t now)
 {
     const struct segment *segment = &producer->segment;
-    if (gate_is_evicted(&producer->gate, index, look->epoch))
+    if (look->verdict == look->epoch)
         return SHMBUS_HEALTH_EVICTED;
     if (lock_probe(segment->probe_control, LOCK_LIFE + (int64_t)index) == 0) {
         /* relaxed: stored before the state, which was acquired */
@@ -48,9 +50,8 @@ static uint32_t judge(const struct shmbus_producer *producer, uint32_t index,
         int is_kept = look->state == ENTRY_GRACE ? now < until_ns : look->entry->grace_ns > 0;
         return is_kept ? SHMBUS_HEALTH_GRACE : SHMBUS_HEALTH_DEAD;
     }
-    if (health->epoch != look->epoch || health->cursor != look->cursor ||
-        look->cursor >= producer->next) {
-        health->since_ns = look->cursor < producer->next ? now : 0;
+    if (health->epoch != look->epoch || health->cursor != look->cursor || look->cursor >= end) {
+        health->since_ns = look->cursor < end ? now : 0;
         return SHMBUS_HEALTH_WELL;
     }
     if (health->since_ns == 0)
@@ -59,9 +60,8 @@ static uint32_t judge(const struct shmbus_producer *producer, uint32_t index,
                                                               : SHMBUS_HEALTH_WELL;
 }
 
-static void describe(const struct shmbus_producer *producer, uint32_t index,
-                     const struct look *look, const struct health *health, uint32_t before,
-                     int64_t now, struct shmbus_health *out_health)
+static void describe(uint32_t index, const struct look *look, const struct health *health,
+                     uint32_t before, uint64_t end, int64_t now, struct shmbus_health *out_health)
 {
     memset(out_health, 0, sizeof *out_health);
     memcpy(out_health->name, look->entry->name, SHMBUS_NAME_MAX);
@@ -69,13 +69,16 @@ static void describe(const struct shmbus_producer *producer, uint32_t index,
     out_health->state = health->state;
     out_health->before = before;
     out_health->cursor = look->cursor;
-    out_health->lag = look->cursor < producer->next ? producer->next - look->cursor : 0;
+    out_health->lag = look->cursor < end ? end - look->cursor : 0;
     out_health->since_ns = health->since_ns > 0 ? now - health->since_ns : 0;
 }
 
-static void evict(struct shmbus_producer *producer, uint32_t index, struct health *health)
+/* Another producer may be judging the same entry: then it is looked at again next time. */
+static void evict(struct shmbus_producer *producer, uint32_t index, const struct look *look,
+                  struct health *health)
 {
-    gate_evict(&producer->gate, index, health->epoch);
+    if (!gate_evict_after(&producer->gate, index, look->verdict, look->epoch))
+        return;
     health->state = SHMBUS_HEALTH_EVICTED;
     producer->evicted++;
     /* relaxed: a count for whoever looks on */
@@ -86,14 +89,27 @@ static void evict(struct shmbus_producer *producer, uint32_t index, struct healt
  */
 static int blocks(const struct shmbus_producer *producer, uint32_t index, const struct look *look)
 {
-    return look->cursor < producer->needed ||
-           (producer->wanting != NULL && pool_is_holder(&producer->pool, producer->wanting, index));
+    if (look->cursor < producer->needed)
+        return 1;
+    if (producer->wanting == 0)
+        return 0;
+    const struct among *among = producer->among;
+    if (among == NULL)
+        return pool_is_holder(&producer->pool, &producer->pool.classes[producer->wanting - 1],
+                              index);
+    for (uint64_t left = among->parts_had; left != 0; left &= left - 1) {
+        const struct pool *part = among->parts[__builtin_ctzll(left)];
+        if (pool_is_holder(part, &part->classes[producer->wanting - 1], index))
+            return 1;
+    }
+    return 0;
 }
 
 int producer_look_at_health(struct shmbus_producer *producer, int blocked,
                             struct shmbus_health *out_health, uint32_t room)
 {
     const struct feed_header *header = &producer->segment.header;
+    uint64_t end = producer_end(producer);
     int64_t now = wait_now();
     uint32_t count = 0;
     for (uint32_t i = 0; i < producer->gate.known; i++) {
@@ -103,18 +119,18 @@ int producer_look_at_health(struct shmbus_producer *producer, int blocked,
         if (!look_at(producer, i, &look))
             continue;
         uint32_t before = health->epoch == look.epoch ? health->state : SHMBUS_HEALTH_WELL;
-        uint32_t state = judge(producer, i, &look, health, now);
+        uint32_t state = judge(producer, i, &look, health, end, now);
         health->epoch = look.epoch;
         health->cursor = look.cursor;
         health->state = state;
         if (state == SHMBUS_HEALTH_STALLED && blocked && (header->flags & SHMBUS_BUS_EVICT) &&
             blocks(producer, i, &look))
-            evict(producer, i, health);
+            evict(producer, i, &look, health);
         /* relaxed: for whoever looks on */
         atomic_store_explicit(&segment_verdicts(&producer->segment)[i].stalled_epoch,
                               state == SHMBUS_HEALTH_STALLED ? look.epoch : 0,
                               memory_order_relaxed);
-        describe(producer, i, &look, health, before, now, &described);
+        describe(i, &look, health, before, end, now, &described);
         if (health->state != before && producer->on_health != NULL)
             producer->on_health(producer->context, &described);
         /* The callback forked, and this is the child, which has no mapping. */
@@ -136,7 +152,7 @@ int shmbus_producer_health(struct shmbus_producer *producer, struct shmbus_healt
     if (producer->orphaned) {
         result = producer_refuse(producer);
     } else {
-        gate_look(&producer->gate, producer->next);
+        gate_look(&producer->gate, producer_end(producer));
         result = producer_look_at_health(producer, 0, out_health, room);
     }
     guard_leave(&producer->guard);

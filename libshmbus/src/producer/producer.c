@@ -38,6 +38,10 @@ static void set_fast_path(struct shmbus_producer *producer, struct recovery_stre
     producer->tail_mask = ring_tail_every(capacity) - 1;
     producer->ahead = capacity / 4 < PREFETCH_AHEAD ? capacity / 4 : PREFETCH_AHEAD;
     producer->claim = CLAIM_NONE;
+    if (producer->among != NULL) {
+        producer->among->limit = producer->limit;
+        producer->limit = 0;
+    }
     producer->gap_from = stream.gap_from;
     producer->gap_to = stream.gap_to;
     if (producer->gap_to > stream.floor)
@@ -57,6 +61,7 @@ static int set_gate(struct shmbus_producer *producer)
         .entry_bytes = segment->header.entry_bytes,
         .max_consumers = segment->header.max_consumers,
         .seen = calloc(segment->header.max_consumers, sizeof *producer->gate.seen),
+        .ring = segment->header.max_producers > 1 ? &producer->ring : NULL,
     };
     producer->health = calloc(segment->header.max_consumers, sizeof *producer->health);
     return producer->gate.seen == NULL || producer->health == NULL ? -ENOMEM : 0;
@@ -77,32 +82,76 @@ static void announce(struct shmbus_producer *producer)
     uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed) + 1;
     atomic_store_explicit(&entry->epoch, epoch, memory_order_relaxed);
     atomic_store_explicit(&entry->pid, (uint32_t)getpid(), memory_order_relaxed);
-    atomic_store_explicit(&entry->state, PRODUCER_ACTIVE, memory_order_relaxed);
     producer_store_tail(producer);
+    /* ORDER(producer_active:A) pairs producers_active:B, producers_left:B: active before the stream
+     * is open */
+    atomic_store_explicit(&entry->state, PRODUCER_ACTIVE, memory_order_seq_cst);
     /* ORDER(open:A) pairs bus_state:B: the stream goes on from a tail that is whole */
-    atomic_store_explicit(&state->bus_state, BUS_OPEN, memory_order_release);
+    atomic_store_explicit(&state->bus_state, BUS_OPEN, memory_order_seq_cst);
+}
+
+/* A producer among many: under its repair byte, so that nobody who found its number dead before
+ * repairs it any longer, it aborts what that one left, and goes on behind what others claimed. */
+static int begin_among(struct shmbus_producer *producer)
+{
+    struct segment *segment = &producer->segment;
+    struct recovery_stream stream;
+    process_hold();
+    int repair = recovery_hold_number(segment);
+    int result = repair < 0
+                     ? repair
+                     : recovery_join_producers(segment, &producer->ring, &producer->gate, &stream);
+    if (result == 0) {
+        set_fast_path(producer, stream);
+        announce(producer);
+    }
+    if (repair >= 0)
+        close(repair);
+    process_release();
+    if (result == 0)
+        result = parts_take(producer, producer->index);
+    if (result >= 0)
+        recovery_repair_producers(segment, &producer->ring);
+    return result < 0 ? result : 0;
+}
+
+static int begin_alone(struct shmbus_producer *producer)
+{
+    struct recovery_stream stream;
+    int result = recovery_take_over(&producer->segment, &producer->ring, &producer->gate,
+                                    &producer->pool, &stream);
+    if (result < 0)
+        return result;
+    set_fast_path(producer, stream);
+    announce(producer);
+    return 0;
+}
+
+static int make_pool(struct shmbus_producer *producer)
+{
+    struct segment *segment = &producer->segment;
+    if (segment->header.max_producers > 1)
+        return among_begin(producer);
+    return pool_prepare(&producer->pool, segment->feed, segment->control, &segment->header,
+                        producer->entry, 0);
 }
 
 /* What creating and opening have in common, once the segment is there with its locks. */
 static int begin(struct shmbus_producer *producer)
 {
     struct segment *segment = &producer->segment;
-    struct recovery_stream stream;
     producer->ring = ring_view(segment->feed, &segment->header);
-    producer->entry = segment_producer(segment, 0);
+    producer->index = segment->producer;
+    producer->entry = segment_producer(segment, producer->index);
     producer->tail_word = &segment_state(segment)->tail;
     int result = set_gate(producer);
     if (result == 0)
-        result = pool_begin(&producer->pool, segment->feed, segment->control, &segment->header,
-                            producer->entry);
+        result = make_pool(producer);
     if (result < 0)
         return error_set(result, "%s: no memory left for the pool's lists", segment->name);
-    result =
-        recovery_take_over(segment, &producer->ring, &producer->gate, &producer->pool, &stream);
+    result = producer->among != NULL ? begin_among(producer) : begin_alone(producer);
     if (result < 0)
         return result;
-    set_fast_path(producer, stream);
-    announce(producer);
     recovery_reap(segment, producer->gate.known);
     process_hold();
     producer->object.orphan = orphan;
@@ -113,6 +162,7 @@ static int begin(struct shmbus_producer *producer)
 
 static void discard(struct shmbus_producer *producer)
 {
+    among_end(producer);
     segment_close(&producer->segment);
     pool_end(&producer->pool);
     free(producer->gate.seen);
@@ -168,7 +218,11 @@ static int use_or_replace(struct segment *segment, const struct shmbus_bus_optio
         result = layout_same_tables(&segment->header, segment->feed, options);
     if (result != -EEXIST || !(options->flags & SHMBUS_BUS_REPLACE))
         return result;
+    int others = segment_keep_others_out(segment);
+    if (others < 0)
+        return others;
     result = segment_withdraw(segment, options->folder);
+    close(others);
     if (result < 0)
         return result;
     /* ORDER(replaced:A) pairs bus_state:B, rejoin_state:B: gone from its name before it says so */
@@ -246,6 +300,27 @@ int shmbus_producer_open(const char *name, const char *folder,
     return result;
 }
 
+static void leave_alone(struct shmbus_producer *producer)
+{
+    producer_store_tail(producer);
+    pool_disown_all(&producer->pool);
+    /* relaxed: its own word, for whoever looks on */
+    atomic_store_explicit(&producer->entry->state, PRODUCER_FREE, memory_order_relaxed);
+    /* ORDER(close:A) pairs bus_state:B, look_state:B: every stamp before the end of the stream */
+    atomic_store_explicit(&segment_state(&producer->segment)->bus_state, BUS_CLOSED,
+                          memory_order_release);
+}
+
+/* An open claim is aborted, or it would stop the stream. The last one that lives ends it. */
+static void leave_among(struct shmbus_producer *producer)
+{
+    if (producer->claim != CLAIM_NONE)
+        among_abort(producer);
+    producer_store_tail(producer);
+    parts_end(producer);
+    recovery_leave_producers(&producer->segment, &producer->ring);
+}
+
 void shmbus_producer_close(struct shmbus_producer *producer)
 {
     if (producer == NULL)
@@ -258,13 +333,10 @@ void shmbus_producer_close(struct shmbus_producer *producer)
     process_hold();
     process_remove(&producer->object);
     process_release();
-    producer_store_tail(producer);
-    pool_disown_all(&producer->pool);
-    /* relaxed: its own word, for whoever looks on */
-    atomic_store_explicit(&producer->entry->state, PRODUCER_FREE, memory_order_relaxed);
-    /* ORDER(close:A) pairs bus_state:B, look_state:B: every stamp before the end of the stream */
-    atomic_store_explicit(&segment_state(&producer->segment)->bus_state, BUS_CLOSED,
-                          memory_order_release);
+    if (producer->among != NULL)
+        leave_among(producer);
+    else
+        leave_alone(producer);
     discard(producer);
 }
 

@@ -11,7 +11,7 @@
 #include <limits.h>
 #include <string.h>
 
-static int too_long(const struct shmbus_producer *producer, uint64_t length)
+int producer_too_long(const struct shmbus_producer *producer, uint64_t length)
 {
     uint32_t classes = producer->pool.class_count;
     if (classes == 0)
@@ -25,7 +25,7 @@ static int too_long(const struct shmbus_producer *producer, uint64_t length)
                      length, producer->pool.classes[classes - 1].slab_bytes);
 }
 
-static int bad_flags(uint16_t flags)
+int producer_bad_flags(uint16_t flags)
 {
     return error_set(-EINVAL, "flags: 0x%04x has bits that are the library's", (unsigned)flags);
 }
@@ -56,8 +56,7 @@ static inline uint16_t refer(struct shmbus_producer *producer, struct slot_heade
                              uint32_t class_index, uint32_t index, uint64_t sequence)
 {
     struct pool_class *in = &producer->pool.classes[class_index];
-    *ring_handle(&producer->ring, slot) =
-        handle_make(class_index, pool_generation(in, index), index);
+    *ring_handle(&producer->ring, slot) = pool_handle(in, class_index, index);
     pool_publish(in, index, sequence);
     return SHMBUS_MESSAGE_POOLED;
 }
@@ -67,7 +66,7 @@ static int claim_slab(struct shmbus_producer *producer, uint32_t length,
 {
     uint32_t class_index = pool_class_for(&producer->pool, length);
     if (class_index == producer->pool.class_count)
-        return too_long(producer, length);
+        return producer_too_long(producer, length);
     int result = producer_need_slabs(producer, class_index, 1);
     if (result < 0)
         return result;
@@ -77,7 +76,7 @@ static int claim_slab(struct shmbus_producer *producer, uint32_t length,
     producer->claim_class = class_index;
     producer->claim_slab = index;
     out_claim->data = pool_data(from, index);
-    out_claim->handle = handle_make(class_index, pool_generation(from, index), index);
+    out_claim->handle = pool_handle(from, class_index, index);
     out_claim->room = (uint32_t)from->slab_bytes;
     return 0;
 }
@@ -85,8 +84,8 @@ static int claim_slab(struct shmbus_producer *producer, uint32_t length,
 static int claim(struct shmbus_producer *producer, uint32_t length, struct shmbus_claim *out_claim)
 {
     int result = ready(producer);
-    if (result < 0)
-        return result;
+    if (__builtin_expect(result != 0, 0))
+        return result < 0 ? result : among_claim(producer, length, out_claim);
     struct slot_header *slot = ring_slot(&producer->ring, producer->next);
     if (length <= producer->ring.inline_bytes) {
         ring_mark(slot, producer->next, STAMP_WRITING);
@@ -136,9 +135,11 @@ static int commit(struct shmbus_producer *producer, const struct shmbus_claim *c
     if (!is_open(producer, claim) || claim->length > producer->claim_length)
         return not_open(producer);
     if (flags & ~SHMBUS_MESSAGE_USER_FLAGS)
-        return bad_flags(flags);
+        return producer_bad_flags(flags);
     struct slot_header *slot = ring_slot(&producer->ring, producer->next);
-    if (producer->claim == CLAIM_POOLED) {
+    if (__builtin_expect(producer->claim != CLAIM_INLINE, 0)) {
+        if (producer->claim != CLAIM_POOLED)
+            return among_commit(producer, claim->length, type, flags);
         struct pool_class *in = &producer->pool.classes[producer->claim_class];
         ring_mark(slot, producer->next, STAMP_WRITING);
         flags |= refer(producer, slot, producer->claim_class, producer->claim_slab, producer->next);
@@ -167,6 +168,8 @@ int shmbus_producer_abort(struct shmbus_producer *producer, const struct shmbus_
         return result;
     if (!is_open(producer, claim)) {
         result = not_open(producer);
+    } else if (producer->among != NULL) {
+        result = among_abort(producer);
     } else {
         if (producer->claim == CLAIM_POOLED)
             pool_disown(&producer->pool, &producer->pool.classes[producer->claim_class],
@@ -207,7 +210,7 @@ static inline int fill(struct shmbus_producer *producer, struct slot_header *slo
     }
     uint32_t class_index = pool_class_for(&producer->pool, length);
     if (class_index == producer->pool.class_count)
-        return too_long(producer, length);
+        return producer_too_long(producer, length);
     int result = producer_need_slabs(producer, class_index, 1);
     if (result < 0)
         return result;
@@ -226,7 +229,7 @@ int shmbus_producer_publish(struct shmbus_producer *producer, uint16_t type, uin
     int result = guard_enter(&producer->guard);
     if (result < 0)
         return result;
-    result = flags & ~SHMBUS_MESSAGE_USER_FLAGS ? bad_flags(flags) : ready(producer);
+    result = flags & ~SHMBUS_MESSAGE_USER_FLAGS ? producer_bad_flags(flags) : ready(producer);
     if (result == 0) {
         struct slot_header *slot = ring_slot(&producer->ring, producer->next);
         result = fill(producer, slot, producer->next, data, length);
@@ -234,6 +237,8 @@ int shmbus_producer_publish(struct shmbus_producer *producer, uint16_t type, uin
             release(producer, slot, meta_make(length, type, (uint16_t)(flags | result)));
             result = 0;
         }
+    } else if (result > 0) {
+        result = among_publish(producer, type, flags, data, length);
     }
     guard_leave(&producer->guard);
     return result;
@@ -270,7 +275,7 @@ static int publish_run(struct shmbus_producer *producer, const struct shmbus_out
         uint64_t sequence = first + done;
         struct slot_header *slot = ring_slot(&producer->ring, sequence);
         if (message->flags & ~SHMBUS_MESSAGE_USER_FLAGS)
-            result = bad_flags(message->flags);
+            result = producer_bad_flags(message->flags);
         else if (done > 0 && would_wait(producer, message->length))
             break;
         else
@@ -308,10 +313,13 @@ int shmbus_producer_publish_batch(struct shmbus_producer *producer,
         result = error_set(-EINVAL, "count: %zu is more than %d", count, INT_MAX);
     while (result >= 0 && done < count) {
         result = ready(producer);
-        if (result == 0 && count - done > producer->limit - producer->next)
-            producer_more_room(producer, count - done);
-        if (result == 0)
+        if (result > 0) {
+            result = among_publish_run(producer, messages + done, count - done);
+        } else if (result == 0) {
+            if (count - done > producer->limit - producer->next)
+                producer_more_room(producer, count - done);
             result = publish_run(producer, messages + done, count - done);
+        }
         if (result > 0)
             done += (size_t)result;
     }
@@ -371,6 +379,10 @@ int shmbus_producer_skip(struct shmbus_producer *producer, uint64_t count)
     uint64_t before = producer->next;
     if (producer->orphaned || producer->claim != CLAIM_NONE)
         result = producer_refuse(producer);
+    else if (producer->among != NULL)
+        result = error_constant(-ENOTSUP, "sequences of a bus of many producers are given in the "
+                                          "order of claims: none are left out (create it with "
+                                          "max_producers 1)");
     else
         result = skip(producer, count);
     uint64_t done = producer->orphaned ? 0 : producer->next - before;

@@ -13,13 +13,39 @@ void producer_store_tail(struct shmbus_producer *producer)
     /* A call that is going on in the child, if the fork was in its callback, stores nothing. */
     if (producer->orphaned)
         return;
+    if (producer->among != NULL) {
+        among_store_tail(producer);
+        return;
+    }
     producer->published += producer->next - producer->begun_at;
     producer->begun_at = producer->next;
     /* relaxed: a count for whoever looks on */
     atomic_store_explicit(&producer->entry->published, producer->published, memory_order_relaxed);
-    /* ORDER(tail:A) pairs join_tail:B, look_tail:B, slack_tail:B: the stamps below the hint are
-     * there */
+    /* ORDER(tail:A) pairs join_tail:B, look_tail:B, slack_tail:B, among_tail:B, join_producers:B:
+     * the stamps below the hint are there */
     atomic_store_explicit(producer->tail_word, producer->next, memory_order_release);
+}
+
+uint64_t producer_end(struct shmbus_producer *producer)
+{
+    return producer->among != NULL ? among_store_tail(producer) : producer->next;
+}
+
+void producer_count_blocked(struct shmbus_producer *producer)
+{
+    producer->blocked++;
+    /* relaxed: a count for whoever looks on */
+    atomic_store_explicit(&producer->entry->blocked, producer->blocked, memory_order_relaxed);
+}
+
+void producer_count_exhausted(struct shmbus_producer *producer, uint32_t class_index,
+                              uint64_t exhausted)
+{
+    producer->exhausted++;
+    /* relaxed: a count for whoever looks on */
+    atomic_store_explicit(&producer->entry->exhausted, producer->exhausted, memory_order_relaxed);
+    if (producer->on_exhausted != NULL)
+        producer->on_exhausted(producer->context, class_index, exhausted);
 }
 
 int producer_refuse(const struct shmbus_producer *producer)
@@ -27,26 +53,40 @@ int producer_refuse(const struct shmbus_producer *producer)
     if (producer->orphaned)
         return error_constant(-ECHILD, "the producer is another process's (open it again after "
                                        "fork)");
+    if (producer->among != NULL && producer->among->failed != 0)
+        return error_constant(producer->among->failed,
+                              "this producer was taken for dead, and its claim aborted (close it "
+                              "and open it again)");
     return error_constant(-EBUSY, "a claim is open (commit or abort it first)");
 }
 
-/* Raises the floor for what blocks, needed, and about a quarter ring more. History is kept below
- * the tail unless what blocks needs it; no floor stands inside a long skipped range. */
-static void raise_floor(struct shmbus_producer *producer, uint64_t needed)
+static void set_limit(struct shmbus_producer *producer, uint64_t floor)
 {
+    uint64_t capacity = producer->ring.mask + 1;
+    if (producer->among != NULL)
+        producer->among->limit = floor + capacity;
+    else
+        producer->limit = floor < producer->gap_to ? 0 : floor + capacity;
+}
+
+/* History is kept below the end unless what blocks needs it; no floor stands inside a long skipped
+ * range. */
+void producer_raise_floor(struct shmbus_producer *producer, uint64_t needed)
+{
+    uint64_t end = producer_end(producer);
     uint64_t capacity = producer->ring.mask + 1;
     uint64_t history = producer->segment.header.history;
     uint64_t wanted = needed + capacity / 4;
-    uint64_t kept = producer->next > history ? producer->next - history : 0;
+    uint64_t kept = end > history ? end - history : 0;
     if (wanted > kept)
         wanted = kept > needed ? kept : needed;
     if (wanted >= producer->gap_from && wanted < producer->gap_to)
         wanted = producer->gap_to;
-    if (wanted > producer->next)
-        wanted = producer->next;
+    if (wanted > end)
+        wanted = end;
     producer->needed = needed;
-    uint64_t floor = gate_raise(&producer->gate, wanted, producer->next);
-    producer->limit = floor < producer->gap_to ? 0 : floor + capacity;
+    uint64_t floor = gate_raise(&producer->gate, wanted, end);
+    set_limit(producer, floor);
     if (history > 0 && floor > kept && floor >= needed) {
         producer->history_yielded++;
         /* relaxed: a count for whoever looks on */
@@ -61,7 +101,7 @@ static int has_room(struct shmbus_producer *producer, uint64_t count)
     if (end > producer->limit) {
         uint64_t capacity = producer->ring.mask + 1;
         uint64_t needed = end > capacity ? end - capacity : 0;
-        raise_floor(producer, needed > producer->gap_to ? needed : producer->gap_to);
+        producer_raise_floor(producer, needed > producer->gap_to ? needed : producer->gap_to);
     }
     return end <= producer->limit;
 }
@@ -70,10 +110,13 @@ static int has_room(struct shmbus_producer *producer, uint64_t count)
 static void look_around(struct shmbus_producer *producer, int blocked)
 {
     /* Whoever joined since the last raise may be dead, and hold what is waited for. */
-    gate_look(&producer->gate, producer->next);
+    gate_look(&producer->gate, producer_end(producer));
     producer_look_at_health(producer, blocked, NULL, 0);
-    if (!producer->orphaned)
-        recovery_reap(&producer->segment, producer->gate.known);
+    if (producer->orphaned)
+        return;
+    recovery_reap(&producer->segment, producer->gate.known);
+    if (producer->among != NULL)
+        recovery_repair_producers(&producer->segment, &producer->ring);
 }
 
 void producer_more_room(struct shmbus_producer *producer, uint64_t count)
@@ -81,14 +124,13 @@ void producer_more_room(struct shmbus_producer *producer, uint64_t count)
     uint64_t capacity = producer->ring.mask + 1;
     uint64_t end = producer->next + (count < capacity ? count : capacity);
     if (end > producer->limit && end > capacity && producer->gap_to <= producer->gate.floor)
-        raise_floor(producer, end - capacity);
+        producer_raise_floor(producer, end - capacity);
 }
 
-/* Waits for done() with the producer's timeout; full is what it costs when that is over. A callback
- * may fork, which in the child ends it. */
-static int wait_until(struct shmbus_producer *producer,
-                      int (*done)(struct shmbus_producer *producer, void *context), void *context,
-                      int full, const char *text)
+/* A callback may fork, which in the child ends it. */
+int producer_wait_until(struct shmbus_producer *producer,
+                        int (*done)(struct shmbus_producer *producer, void *context), void *context,
+                        int full, const char *text)
 {
     struct waiter waiter = wait_begin(producer->full_timeout_ns);
     producer_store_tail(producer);
@@ -121,14 +163,14 @@ int producer_make_room_for(struct shmbus_producer *producer, uint64_t count)
 {
     if (producer->orphaned || producer->claim != CLAIM_NONE)
         return producer_refuse(producer);
+    if (producer->among != NULL)
+        return producer->among->failed != 0 ? producer_refuse(producer) : READY_AMONG;
     if (has_room(producer, count))
         return 0;
-    producer->blocked++;
-    /* relaxed: a count for whoever looks on */
-    atomic_store_explicit(&producer->entry->blocked, producer->blocked, memory_order_relaxed);
-    return wait_until(producer, ring_done, &count, -EAGAIN,
-                      "the ring is full: a required consumer is a whole ring behind (see "
-                      "shmbus-stat for which)");
+    producer_count_blocked(producer);
+    return producer_wait_until(producer, ring_done, &count, -EAGAIN,
+                               "the ring is full: a required consumer is a whole ring behind (see "
+                               "shmbus-stat for which)");
 }
 
 struct slab_wish {
@@ -149,7 +191,7 @@ static int slabs_done(struct shmbus_producer *producer, void *context)
         uint64_t before = producer->gate.floor;
         uint64_t needed = pool_wanted_floor(from);
         if (needed > before)
-            raise_floor(producer, needed);
+            producer_raise_floor(producer, needed);
         if (producer->gate.floor == before)
             return 0;
     }
@@ -162,16 +204,13 @@ int producer_need_slabs(struct shmbus_producer *producer, uint32_t class_index, 
     if (from->free_count >= count || slabs_done(producer, &wish))
         return 0;
     pool_count_exhausted(from);
-    producer->exhausted++;
-    /* relaxed: a count for whoever looks on */
-    atomic_store_explicit(&producer->entry->exhausted, producer->exhausted, memory_order_relaxed);
-    if (producer->on_exhausted != NULL)
-        producer->on_exhausted(producer->context, class_index, from->exhausted);
-    producer->wanting = from;
-    int result = wait_until(producer, slabs_done, &wish, -ENOBUFS,
+    producer_count_exhausted(producer, class_index, from->exhausted);
+    producer->wanting = class_index + 1;
+    int result =
+        producer_wait_until(producer, slabs_done, &wish, -ENOBUFS,
                             "no slab is left in the class: consumers lag or hold, or the pool is "
                             "too small (see shmbus-stat)");
-    producer->wanting = NULL;
+    producer->wanting = 0;
     return result;
 }
 
@@ -181,14 +220,14 @@ static int wait_passed(struct shmbus_producer *producer, uint64_t target, int64_
     struct waiter waiter = wait_begin(timeout_ns);
     producer_store_tail(producer);
     while (!producer->orphaned) {
-        struct gate_scan scan = gate_look(&producer->gate, producer->next);
+        struct gate_scan scan = gate_look(&producer->gate, producer_end(producer));
         if (scan.required == 0 || scan.slowest >= target)
             return 0;
         int step = wait_step(&waiter);
         if (step == WAIT_PROBE || step < 0)
             look_around(producer, 0);
         if (step == -ETIMEDOUT && !producer->orphaned) {
-            scan = gate_look(&producer->gate, producer->next);
+            scan = gate_look(&producer->gate, producer_end(producer));
             if (scan.required == 0 || scan.slowest >= target)
                 return 0;
             return error_constant(-ETIMEDOUT, "a required consumer has not consumed it yet (see "
@@ -206,7 +245,9 @@ int shmbus_producer_flush(struct shmbus_producer *producer, int64_t timeout_ns)
     if (producer->orphaned || producer->claim != CLAIM_NONE)
         result = producer_refuse(producer);
     else
-        result = wait_passed(producer, producer->next, timeout_ns);
+        result =
+            wait_passed(producer, producer->among != NULL ? producer->among->ended : producer->next,
+                        timeout_ns);
     guard_leave(&producer->guard);
     return result;
 }
@@ -236,9 +277,10 @@ int shmbus_producer_required(struct shmbus_producer *producer, uint64_t *out_lag
     if (producer->orphaned) {
         result = producer_refuse(producer);
     } else {
-        struct gate_scan scan = gate_look(&producer->gate, producer->next);
+        uint64_t end = producer_end(producer);
+        struct gate_scan scan = gate_look(&producer->gate, end);
         if (out_lag != NULL)
-            *out_lag = producer->next - scan.slowest;
+            *out_lag = end - scan.slowest;
         result = (int)scan.required;
     }
     guard_leave(&producer->guard);

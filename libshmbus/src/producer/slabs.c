@@ -16,18 +16,21 @@ static int acquire(struct shmbus_producer *producer, uint64_t bytes, uint32_t co
     uint32_t class_index = pool_class_for(&producer->pool, bytes);
     if (class_index == producer->pool.class_count)
         return error_set(-EMSGSIZE, "%" PRIu64 " bytes: no class has slabs of that size", bytes);
-    struct pool_class *from = &producer->pool.classes[class_index];
+    struct pool *pool = &producer->pool;
+    struct pool_class *from = &pool->classes[class_index];
     if (count == 0 || count > from->slab_count)
         return error_set(-EINVAL, "count: %" PRIu32 " is not 1 to the class's %" PRIu32, count,
                          from->slab_count);
-    int result = producer_need_slabs(producer, class_index, count);
+    int result = producer->among != NULL ? parts_need_slabs(producer, class_index, count, &pool)
+                                         : producer_need_slabs(producer, class_index, count);
     if (result < 0)
         return result;
+    from = &pool->classes[class_index];
     for (uint32_t i = 0; i < count; i++) {
         uint32_t index = pool_acquire(from);
         out_slabs[i] = (struct shmbus_slab){
             .data = pool_data(from, index),
-            .handle = handle_make(class_index, pool_generation(from, index), index),
+            .handle = pool_handle(from, class_index, index),
             .bytes = from->slab_bytes,
         };
     }
@@ -45,18 +48,43 @@ int shmbus_producer_slab_acquire(struct shmbus_producer *producer, uint64_t byte
     return result;
 }
 
-/* Finds an acquired slab by its handle; the one of an open claim is not by hand. */
-static int find_owned(struct shmbus_producer *producer, uint64_t handle, uint32_t *out_class,
-                      uint32_t *out_index)
+/* The part of the pool that a handle is of, of those that the producer has. */
+static int find_part(struct shmbus_producer *producer, uint64_t handle, struct pool **out_pool,
+                     uint32_t *out_class, uint32_t *out_index)
+{
+    *out_pool = &producer->pool;
+    if (producer->among == NULL)
+        return pool_resolve(*out_pool, handle, out_class, out_index);
+    for (uint64_t left = producer->among->parts_had; left != 0; left &= left - 1) {
+        *out_pool = producer->among->parts[__builtin_ctzll(left)];
+        if (pool_resolve(*out_pool, handle, out_class, out_index) == 0)
+            return 0;
+    }
+    return -EBADMSG;
+}
+
+/* Is this the slab of the open claim? That one is not acquired by hand. */
+static int is_claimed(const struct shmbus_producer *producer, const struct pool *pool,
+                      uint32_t class_index, uint32_t index)
+{
+    const struct pool *claimed = NULL;
+    if (producer->claim == CLAIM_POOLED)
+        claimed = &producer->pool;
+    else if (producer->claim == CLAIM_AMONG_POOLED)
+        claimed = producer->among->claim_pool;
+    return claimed == pool && producer->claim_class == class_index && producer->claim_slab == index;
+}
+
+/* Finds an acquired slab by its handle. */
+static int find_owned(struct shmbus_producer *producer, uint64_t handle, struct pool **out_pool,
+                      uint32_t *out_class, uint32_t *out_index)
 {
     if (producer->orphaned)
         return producer_refuse(producer);
-    int result = pool_resolve(&producer->pool, handle, out_class, out_index);
-    if (result == 0) {
-        const struct pool_class *in = &producer->pool.classes[*out_class];
-        int claimed = producer->claim == CLAIM_POOLED && producer->claim_class == *out_class &&
-                      producer->claim_slab == *out_index;
-        if (in->slab[*out_index].owned && !claimed &&
+    if (find_part(producer, handle, out_pool, out_class, out_index) == 0) {
+        const struct pool_class *in = &(*out_pool)->classes[*out_class];
+        if (in->slab[*out_index].owned &&
+            !is_claimed(producer, *out_pool, *out_class, *out_index) &&
             pool_generation(in, *out_index) == handle_generation(handle))
             return 0;
     }
@@ -69,14 +97,15 @@ static int find_owned(struct shmbus_producer *producer, uint64_t handle, uint32_
 static int publish(struct shmbus_producer *producer, uint64_t handle, uint32_t length,
                    uint16_t type, uint16_t flags)
 {
+    struct pool *pool;
     uint32_t class_index;
     uint32_t index;
-    int result = find_owned(producer, handle, &class_index, &index);
+    int result = find_owned(producer, handle, &pool, &class_index, &index);
     if (result < 0)
         return result;
-    struct pool_class *in = &producer->pool.classes[class_index];
+    struct pool_class *in = &pool->classes[class_index];
     if (flags & ~SHMBUS_MESSAGE_USER_FLAGS)
-        return error_set(-EINVAL, "flags: 0x%04x has bits that are the library's", (unsigned)flags);
+        return producer_bad_flags(flags);
     if (length > in->slab_bytes)
         return error_set(-EINVAL, "length: %" PRIu32 " is beyond the slab's %" PRIu64 " bytes",
                          length, in->slab_bytes);
@@ -86,6 +115,9 @@ static int publish(struct shmbus_producer *producer, uint64_t handle, uint32_t l
         result = producer_make_room(producer);
         if (result < 0)
             return result;
+        if (result == READY_AMONG)
+            return among_publish_slab(producer, pool, class_index, index,
+                                      meta_make(length, type, flags));
     }
     struct slot_header *slot = ring_slot(&producer->ring, producer->next);
     ring_mark(slot, producer->next, STAMP_WRITING);
@@ -114,21 +146,36 @@ int shmbus_producer_slab_publish(struct shmbus_producer *producer, uint64_t hand
 
 int shmbus_producer_slab_release(struct shmbus_producer *producer, uint64_t handle)
 {
+    struct pool *pool;
     uint32_t class_index;
     uint32_t index;
     int result = guard_enter(&producer->guard);
     if (result < 0)
         return result;
-    result = find_owned(producer, handle, &class_index, &index);
+    result = find_owned(producer, handle, &pool, &class_index, &index);
     if (result == 0)
-        pool_disown(&producer->pool, &producer->pool.classes[class_index], index);
+        pool_disown(pool, &pool->classes[class_index], index);
     guard_leave(&producer->guard);
     return result;
+}
+
+static void add_stats(struct pool *pool, uint32_t class_index, struct shmbus_pool_stats *stats)
+{
+    const struct pool_class *in = &pool->classes[class_index];
+    stats->slab_bytes = in->slab_bytes;
+    stats->slab_count += in->slab_count;
+    stats->acquired += in->acquired;
+    stats->released += in->released;
+    stats->in_use += in->acquired - in->released;
+    stats->held += pool_count_held(pool, in);
+    stats->high_water += in->high_water;
+    stats->exhausted += in->exhausted;
 }
 
 int shmbus_producer_pool_stats(struct shmbus_producer *producer, uint32_t class_index,
                                struct shmbus_pool_stats *out_stats)
 {
+    struct shmbus_pool_stats stats = {0};
     int result = guard_enter(&producer->guard);
     if (result < 0)
         return result;
@@ -138,17 +185,13 @@ int shmbus_producer_pool_stats(struct shmbus_producer *producer, uint32_t class_
         result = error_set(-EINVAL, "class %" PRIu32 ": the bus has %" PRIu32, class_index,
                            producer->pool.class_count);
     } else {
-        const struct pool_class *in = &producer->pool.classes[class_index];
-        *out_stats = (struct shmbus_pool_stats){
-            .slab_bytes = in->slab_bytes,
-            .slab_count = in->slab_count,
-            .acquired = in->acquired,
-            .released = in->released,
-            .in_use = in->acquired - in->released,
-            .held = pool_count_held(&producer->pool, in),
-            .high_water = in->high_water,
-            .exhausted = in->exhausted,
-        };
+        uint64_t parts = producer->among != NULL ? producer->among->parts_had : 0;
+        if (producer->among == NULL)
+            add_stats(&producer->pool, class_index, &stats);
+        for (; parts != 0; parts &= parts - 1)
+            add_stats(producer->among->parts[__builtin_ctzll(parts)], class_index, &stats);
+        stats.slab_bytes = producer->pool.classes[class_index].slab_bytes;
+        *out_stats = stats;
     }
     guard_leave(&producer->guard);
     return result;

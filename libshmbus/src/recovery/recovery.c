@@ -101,7 +101,8 @@ int recovery_take_over(const struct segment *segment, const struct ring *ring, s
     stream.floor = lowest_floor(gate, stream.next, first);
     find_whole(ring, pool, gate, &stream);
     gate->floor = stream.floor;
-    /* ORDER(takeover_floor:A) pairs join_floor:B, lapped_floor:B: where the stream is whole from */
+    gate->shown = stream.floor;
+    /* ORDER(takeover_floor:A) pairs join_floor:B: where the stream is whole from */
     atomic_store_explicit(gate->floor_word, stream.floor, memory_order_seq_cst);
 
     for (uint64_t at = stream.floor; at < stream.next;) {

@@ -36,6 +36,25 @@ struct recovery_stream {
     uint64_t gap_to;
 };
 
+/* Finds again what of a part of the pool is in flight and held, out of the ring up to end and the
+ * bitmaps; all else is free. Others may publish meanwhile; nobody else has the part. */
+void recovery_rebuild_part(const struct ring *ring, struct pool *part, uint64_t end);
+
+/* A producer among many, whose number is its own now, waits until nobody repairs that number any
+ * longer and keeps it so: returns a descriptor to be closed when its entry says who it is, or an
+ * errno with its text. */
+int recovery_hold_number(const struct segment *segment);
+
+/* It aborts the holes that the ones before it with its number left, and finds where it goes on. */
+int recovery_join_producers(const struct segment *segment, const struct ring *ring,
+                            struct gate *gate, struct recovery_stream *out_stream);
+
+/* Aborts the holes of producers that are proven dead, and empties their entries. */
+void recovery_repair_producers(const struct segment *segment, const struct ring *ring);
+
+/* It leaves: the last one that lives ends the stream. */
+void recovery_leave_producers(const struct segment *segment, const struct ring *ring);
+
 /* A producer that has the owner's lock finds where the stream goes on, voids what was half
  * released, and rebuilds its pool. Returns 0 or -EBADMSG with its text. */
 int recovery_take_over(const struct segment *segment, const struct ring *ring, struct gate *gate,

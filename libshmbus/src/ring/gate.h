@@ -16,11 +16,16 @@
  *
  * A cursor is a peer's word: copied once, and judged. One beyond what is published, or that moved
  * back, evicts its owner: its epoch is written into feed, where only producers write.
+ *
+ * Among many producers each has a floor of its own, for what it overwrites and reclaims itself, and
+ * the protocol is that of one: joiners go by the greatest of all floors. A floor's word may stand
+ * higher than what its producer may count on, when one died in the middle of a raise: it is never
+ * stored lower than it was, since slabs below it may be gone.
  */
 #ifndef SHMBUS_GATE_H
 #define SHMBUS_GATE_H
 
-#include "layout/layout.h"
+#include "ring/ring.h"
 
 /* What a producer last saw of an entry. */
 struct gate_seen {
@@ -36,7 +41,9 @@ struct gate {
     uint64_t entry_bytes;
     uint32_t max_consumers;
     uint32_t known;                   /* entries that were ever used, as far as this producer saw */
-    uint64_t floor;                   /* private copy of the floor */
+    uint64_t floor;                   /* what the last scan allowed */
+    uint64_t shown;                   /* what the floor's word says: that, or more */
+    const struct ring *ring;          /* among many producers: cursors are judged by its stamps */
     struct gate_seen *seen;           /* max_consumers of them */
     const struct feed_header *header; /* the rule of who may be required, and its names */
     const unsigned char *feed;
@@ -64,7 +71,16 @@ struct gate_scan gate_look_from(struct gate *gate, uint64_t next, uint64_t least
  * returns the floor. */
 uint64_t gate_raise(struct gate *gate, uint64_t wanted, uint64_t next);
 
-/* Takes the word of the consumer that has this epoch of this entry for nothing from now on. */
+/* The epoch of an entry that is evicted. Among many producers it has to be loaded before the epoch
+ * that is judged. */
+uint64_t gate_verdict(const struct gate *gate, uint32_t index);
+
+/* Takes the word of the consumer that has this epoch of this entry for nothing from now on; verdict
+ * is what gate_verdict() said before. Returns 0 when another producer evicted one of this entry
+ * meanwhile. */
+int gate_evict_after(struct gate *gate, uint32_t index, uint64_t verdict, uint64_t epoch);
+
+/* The same, of a producer that is alone. */
 void gate_evict(struct gate *gate, uint32_t index, uint64_t epoch);
 
 /* Is this epoch of this entry evicted? */

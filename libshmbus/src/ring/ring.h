@@ -99,14 +99,16 @@ static inline void ring_publish(struct slot_header *slot, uint64_t sequence, uin
 /* Anybody: the stamp as it is now, with all that was stored before it. */
 static inline uint64_t ring_poll(struct slot_header *slot)
 {
-    /* ORDER(ring_poll:B) pairs ring_publish:A: stamp before payload and meta */
+    /* ORDER(ring_poll:B) pairs ring_publish:A, claim_commit:A, hole_abort:A: stamp before payload
+     * and meta */
     return atomic_load_explicit(&slot->stamp, memory_order_acquire);
 }
 
 /* A reader that does not gate the producer, after it copied: is the stamp still the same? */
 static inline int ring_recheck(struct slot_header *slot, uint64_t stamp)
 {
-    /* ORDER(ring_recheck:B) pairs ring_mark:A: payload before the second look at the stamp */
+    /* ORDER(ring_recheck:B) pairs ring_mark:A, claim_mark:A: payload before the second look at the
+     * stamp */
     atomic_thread_fence(memory_order_acquire);
     /* relaxed: the fence above orders it after the payload */
     return atomic_load_explicit(&slot->stamp, memory_order_relaxed) == stamp;

@@ -397,6 +397,11 @@ static int open_probes(struct segment *segment)
     segment->probe_feed = segment_open_feed(segment, O_RDONLY);
     if (segment->probe_feed < 0)
         return segment->probe_feed;
+    if (segment->header.max_producers > 1) {
+        segment->probe_owner = segment_open_owner(segment);
+        if (segment->probe_owner < 0)
+            return segment->probe_owner;
+    }
     segment->probe_control = openat(segment->folder, "control", O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
     return segment->probe_control < 0 ? segment_errno(errno, segment->name, "control") : 0;
 }

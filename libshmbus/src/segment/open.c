@@ -25,6 +25,7 @@ void segment_begin(struct segment *segment, const char *name)
     segment->folder = -1;
     segment->probe_feed = -1;
     segment->probe_control = -1;
+    segment->probe_owner = -1;
 }
 
 void segment_close(struct segment *segment)
@@ -35,7 +36,8 @@ void segment_close(struct segment *segment)
         munmap(segment->control, segment->control_mapped);
     if (segment->owner != NULL)
         munmap(segment->owner, LAYOUT_PAGE);
-    const int descriptors[] = {segment->probe_feed, segment->probe_control, segment->folder};
+    const int descriptors[] = {segment->probe_feed, segment->probe_control, segment->probe_owner,
+                               segment->folder};
     for (size_t i = 0; i < sizeof descriptors / sizeof descriptors[0]; i++)
         if (descriptors[i] >= 0)
             close(descriptors[i]);
@@ -118,7 +120,41 @@ static int open_folder(struct segment *segment, int root, enum segment_role role
     return 0;
 }
 
-/* Takes the right to publish: the owner file's life byte, kept by a mapping of it. */
+/* Every number has a living producer. */
+static int no_number(const struct segment *segment)
+{
+    if (segment->header.max_producers == 1)
+        return error_set(-EBUSY, "%s: a living producer owns it (end that one first)",
+                         segment->name);
+    return error_set(-EUSERS,
+                     "%s: all %" PRIu32 " entries for producers are taken (end one, or create the "
+                     "bus with more max_producers)",
+                     segment->name, segment->header.max_producers);
+}
+
+/* Takes the life byte of the first number that is free. Among many producers one that is being
+ * repaired is passed over. */
+static int take_number(struct segment *segment, int descriptor)
+{
+    uint32_t most = segment->header.max_producers;
+    int repair = -1;
+    int result = -EAGAIN;
+    if (most > 1 && (repair = segment_open_owner(segment)) < 0)
+        return repair;
+    for (uint32_t i = 0; result == -EAGAIN && i < most; i++) {
+        if (repair >= 0 && lock_probe(repair, LOCK_REPAIR + (int64_t)i) != 0)
+            continue;
+        result = lock_take(descriptor, LOCK_LIFE + (int64_t)i);
+        segment->producer = i;
+    }
+    if (repair >= 0)
+        close(repair);
+    if (result == -EAGAIN)
+        return no_number(segment);
+    return result < 0 ? segment_errno(-result, segment->name, "owner") : 0;
+}
+
+/* Takes the right to publish: a life byte of the owner file, kept by a mapping of it. */
 static int take_owner(struct segment *segment, int root)
 {
     char path[SEGMENT_PATH_MAX];
@@ -126,32 +162,52 @@ static int take_owner(struct segment *segment, int root)
     int descriptor = open_file(segment, "owner", O_RDWR, &found);
     if (descriptor < 0)
         return descriptor;
-    int result = lock_take(descriptor, LOCK_LIFE);
-    if (result == -EAGAIN) {
-        result =
-            error_set(-EBUSY, "%s: a living producer owns it (end that one first)", segment->name);
-    } else if (result < 0) {
-        result = segment_errno(-result, segment->name, "owner");
-    } else {
+    int result = take_number(segment, descriptor);
+    if (result == 0) {
         result = segment_map(descriptor, LAYOUT_PAGE, PROT_READ, 0, &segment->owner);
         if (result < 0)
             result = segment_errno(-result, segment->name, "owner");
     }
+    /* Who removes the bus has the bytes, too. */
     snprintf(path, sizeof path, SEGMENT_PREFIX "%s/owner", segment->name);
-    if (result == 0 && !segment_leads_to(root, path, descriptor))
+    if ((result == 0 || result == -EUSERS) && !segment_leads_to(root, path, descriptor))
         result = error_set(-ENOENT, "%s: removed or replaced while it was opened", segment->name);
     close(descriptor);
     return result;
 }
 
-/* Maps feed after its header was copied and checked. */
-static int map_feed(struct segment *segment, enum segment_role role)
+int segment_open_owner(const struct segment *segment)
+{
+    int descriptor = openat(segment->folder, "owner", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    return descriptor < 0 ? segment_errno(errno, segment->name, "owner") : descriptor;
+}
+
+int segment_keep_others_out(const struct segment *segment)
+{
+    uint32_t own = segment->producer;
+    int descriptor = segment_open_owner(segment);
+    if (descriptor < 0)
+        return descriptor;
+    int result = own > 0 ? lock_take_range(descriptor, LOCK_LIFE, own) : 0;
+    if (result == 0 && own + 1 < SHMBUS_PRODUCERS_MAX)
+        result = lock_take_range(descriptor, LOCK_LIFE + (int64_t)own + 1,
+                                 SHMBUS_PRODUCERS_MAX - own - 1);
+    if (result == 0)
+        return descriptor;
+    close(descriptor);
+    return result == -EAGAIN ? error_set(-EBUSY, "%s: other producers of it live (end those first)",
+                                         segment->name)
+                             : segment_errno(-result, segment->name, "owner");
+}
+
+/* Opens feed, and copies and checks its header. Returns the descriptor. */
+static int read_feed(struct segment *segment, enum segment_role role)
 {
     struct stat found;
     uint8_t boot_id[LAYOUT_ID_BYTES];
     static const uint8_t unknown[LAYOUT_ID_BYTES];
-    int publish = role == SEGMENT_PUBLISH;
-    int descriptor = open_file(segment, "feed", publish ? O_RDWR : O_RDONLY, &found);
+    int descriptor =
+        open_file(segment, "feed", role == SEGMENT_PUBLISH ? O_RDWR : O_RDONLY, &found);
     if (descriptor < 0)
         return descriptor;
     segment->gid = found.st_gid;
@@ -172,19 +228,25 @@ static int map_feed(struct segment *segment, enum segment_role role)
         memcmp(boot_id, segment->header.boot_id, sizeof boot_id) != 0)
         result = error_set(-ESTALE, "%s: made before this machine's last boot (remove it)",
                            segment->name);
-    if (result == 0 && publish)
-        result = lock_share(descriptor, LOCK_LIFE);
-    if (result == 0) {
-        int protection = publish ? PROT_READ | PROT_WRITE : PROT_READ;
-        result = segment_map(descriptor, segment->header.feed_bytes, protection, 0, &segment->feed);
-        segment->feed_mapped = segment->header.feed_bytes;
-        if (result < 0)
-            result = segment_errno(-result, segment->name, "feed");
-        else
-            result = layout_check_tables(&segment->header, segment->feed);
-    }
+    if (result == 0)
+        return descriptor;
     close(descriptor);
     return result;
+}
+
+/* Maps feed by its header that was checked, with a producer's sign of life. */
+static int map_feed(struct segment *segment, int descriptor, enum segment_role role)
+{
+    int publish = role == SEGMENT_PUBLISH;
+    int protection = publish ? PROT_READ | PROT_WRITE : PROT_READ;
+    int result = publish ? lock_share(descriptor, LOCK_LIFE + (int64_t)segment->producer) : 0;
+    if (result < 0)
+        return segment_errno(-result, segment->name, "feed");
+    result = segment_map(descriptor, segment->header.feed_bytes, protection, 0, &segment->feed);
+    segment->feed_mapped = segment->header.feed_bytes;
+    if (result < 0)
+        return segment_errno(-result, segment->name, "feed");
+    return layout_check_tables(&segment->header, segment->feed);
 }
 
 /* Checks control and keeps a read-only descriptor for probing; maps it for those that do not map
@@ -221,6 +283,11 @@ static int open_probes(struct segment *segment)
     segment->probe_feed = segment_open_feed(segment, O_RDONLY);
     if (segment->probe_feed < 0)
         return segment->probe_feed;
+    if (segment->owner != NULL && segment->header.max_producers > 1) {
+        segment->probe_owner = segment_open_owner(segment);
+        if (segment->probe_owner < 0)
+            return segment->probe_owner;
+    }
     if (segment->control == NULL && segment->owner == NULL)
         return 0;
     segment->probe_control =
@@ -247,11 +314,18 @@ int segment_open(struct segment *segment, const char *folder, enum segment_role 
     if (root < 0)
         return root;
     process_hold();
+    int feed = -1;
     int result = open_folder(segment, root, role);
+    if (result == 0) {
+        feed = read_feed(segment, role);
+        result = feed < 0 ? feed : 0;
+    }
     if (result == 0 && role == SEGMENT_PUBLISH)
         result = take_owner(segment, root);
     if (result == 0)
-        result = map_feed(segment, role);
+        result = map_feed(segment, feed, role);
+    if (feed >= 0)
+        close(feed);
     if (result == 0 && role != SEGMENT_OBSERVE) {
         result = take_control(segment, role);
         /* Who only looks may be kept out of control. */

@@ -96,8 +96,9 @@ void segment_sweep(int root)
     closedir(listing);
 }
 
-/* Takes the producer's life byte of a bus that is to go. Returns 0 with the descriptor that has it,
- * or with -1 for a folder without an owner file, which no producer can own; or a negative errno. */
+/* Takes every producer's life byte of a bus that is to go. Returns 0 with the descriptor that has
+ * it, or with -1 for a folder without an owner file, which no producer can own; or a negative
+ * errno. */
 static int claim_owner(int folder, const char *name, int *out_owner)
 {
     int owner = openat(folder, "owner", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
@@ -106,7 +107,7 @@ static int claim_owner(int folder, const char *name, int *out_owner)
         return errno == ENOENT || errno == ELOOP || errno == EISDIR || errno == ENXIO
                    ? 0
                    : segment_errno(errno, name, "owner");
-    int result = lock_take(owner, LOCK_LIFE);
+    int result = lock_take_range(owner, LOCK_LIFE, SHMBUS_PRODUCERS_MAX);
     if (result < 0) {
         close(owner);
         return result == -EAGAIN

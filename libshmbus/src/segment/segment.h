@@ -27,6 +27,8 @@ struct segment {
     unsigned char *control;
     uint64_t control_mapped;
     unsigned char *owner; /* keeps the lock on owner */
+    uint32_t producer;    /* this producer's number */
+    int probe_owner;      /* of a producer among many: for probing the others' right to publish */
     uid_t uid;            /* of feed */
     gid_t gid;
     mode_t mode; /* permission bits: r of feed, w of control */
@@ -103,6 +105,14 @@ void segment_boot_id(uint8_t *out_bytes);
 
 /* Does a path in root lead to what this descriptor has open? */
 int segment_leads_to(int root, const char *path, int descriptor);
+
+/* Takes the life bytes of all other producers, so that none comes while the descriptor that this
+ * returns is open; or -EBUSY when one lives. */
+int segment_keep_others_out(const struct segment *segment);
+
+/* Opens owner once more, to take locks of its own. Returns a descriptor or an errno with its text.
+ */
+int segment_open_owner(const struct segment *segment);
 
 /* Opens feed itself, through its locator when it is on hugetlbfs. Returns a descriptor. */
 int segment_open_feed(const struct segment *segment, int flags);

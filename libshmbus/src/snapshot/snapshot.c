@@ -21,7 +21,8 @@ struct shmbus_snapshot {
     struct segment segment;
     struct shmbus_bus_info bus;
     struct shmbus_producer_info producers[SHMBUS_PRODUCERS_MAX];
-    struct shmbus_consumer_info *consumers; /* max_consumers of them */
+    struct shmbus_hole_info holes[SHMBUS_PRODUCERS_MAX]; /* a producer has one claim at a time */
+    struct shmbus_consumer_info *consumers;              /* max_consumers of them */
     struct shmbus_pool_stats pools[SHMBUS_CLASSES_MAX];
     uint64_t *held;            /* union of the hold bitmaps */
     struct shmbus_type *types; /* type_count of them */
@@ -55,6 +56,18 @@ static void look_at_header(struct shmbus_snapshot *snapshot)
     bus->required_rule = header->required_rule;
     bus->history = header->history;
     bus->stall_ns = header->stall_ns;
+    bus->max_producers = header->max_producers;
+}
+
+/* The producer that gives out the slabs of this one's part, + 1, while it lives. */
+static uint32_t part_owner(const struct segment *segment, uint32_t index)
+{
+    /* relaxed: a picture */
+    uint32_t owner =
+        atomic_load_explicit(&segment_producer(segment, index)->part_owner, memory_order_relaxed);
+    if (owner == 0 || owner > segment->header.max_producers)
+        return 0;
+    return lock_probe(segment->probe_feed, LOCK_LIFE + (int64_t)owner - 1) == 1 ? owner : 0;
 }
 
 /* A producer that is alive is looked for before the state is read: one that closes meanwhile has
@@ -73,8 +86,10 @@ static void look_at_producers(struct shmbus_snapshot *snapshot)
         uint32_t state = atomic_load_explicit(&entry->state, memory_order_relaxed);
         if (!lives && state != PRODUCER_ACTIVE)
             continue;
+        producer->index = i;
         producer->alive = lives;
         alive += lives;
+        producer->part_owner = part_owner(segment, i);
         /* relaxed: as above */
         producer->pid = atomic_load_explicit(&entry->pid, memory_order_relaxed);
         producer->published = atomic_load_explicit(&entry->published, memory_order_relaxed);
@@ -86,11 +101,56 @@ static void look_at_producers(struct shmbus_snapshot *snapshot)
             atomic_load_explicit(&entry->history_yielded, memory_order_relaxed);
         bus->producer_count++;
     }
-    /* ORDER(look_state:B) pairs close:A: the life bytes before the state */
+    /* ORDER(look_state:B) pairs close:A, end:A: the life bytes before the state */
     uint32_t state = atomic_load_explicit(&segment_state(segment)->bus_state, memory_order_acquire);
+    /* Among many, one that joined while the last one closed may have died since. */
+    int closed =
+        state == BUS_CLOSED && (segment->header.max_producers == 1 || bus->producer_count == 0);
     bus->state = SHMBUS_STATE_OPEN;
     if (alive == 0)
-        bus->state = state == BUS_CLOSED ? SHMBUS_STATE_CLOSED : SHMBUS_STATE_DEAD;
+        bus->state = closed ? SHMBUS_STATE_CLOSED : SHMBUS_STATE_DEAD;
+}
+
+/* Claims from the end of all that is final on. A dead one's number may be another's by now: then
+ * its hole is aborted already, and a claim is of who lives. */
+static void look_at_holes(struct shmbus_snapshot *snapshot, const struct ring *ring)
+{
+    const struct segment *segment = &snapshot->segment;
+    struct shmbus_bus_info *bus = &snapshot->bus;
+    bus->hole_count = 0;
+    if (segment->header.max_producers == 1)
+        return;
+    uint64_t end = bus->tail;
+    for (uint64_t i = 0; i <= ring->mask && bus->hole_count < SHMBUS_PRODUCERS_MAX; i++, end++) {
+        uint64_t stamp = ring_poll(ring_slot(ring, end));
+        if (!stamp_is_of(stamp, end))
+            break;
+        uint32_t writer = stamp_writer(stamp);
+        if (!stamp_is_writing(stamp) || writer >= segment->header.max_producers)
+            continue;
+        /* relaxed: a picture */
+        uint32_t pid =
+            atomic_load_explicit(&segment_producer(segment, writer)->pid, memory_order_relaxed);
+        snapshot->holes[bus->hole_count++] = (struct shmbus_hole_info){
+            .sequence = end,
+            .producer = writer,
+            .pid = pid,
+            .alive = lock_probe(segment->probe_feed, LOCK_LIFE + (int64_t)writer) == 1,
+        };
+    }
+}
+
+static uint64_t greatest_floor(const struct segment *segment)
+{
+    uint64_t greatest = 0;
+    for (uint32_t i = 0; i < segment->header.max_producers; i++) {
+        /* relaxed: a picture; a raise in progress may show what is wanted */
+        uint64_t floor =
+            atomic_load_explicit(&segment_producer(segment, i)->floor, memory_order_relaxed);
+        if (floor > greatest)
+            greatest = floor;
+    }
+    return greatest;
 }
 
 /* Floor before tail, and the tail before any cursor: so that a picture of words that move on shows
@@ -100,17 +160,16 @@ static void look_at_ring(struct shmbus_snapshot *snapshot)
     const struct segment *segment = &snapshot->segment;
     struct shmbus_bus_info *bus = &snapshot->bus;
     struct ring ring = ring_view(segment->feed, &segment->header);
-    const struct producer_entry *entry = segment_producer(segment, 0);
-    /* ORDER(look_tail:B) pairs tail:A: the hint before the stamps below it */
+    /* ORDER(look_tail:B) pairs tail:A, among_tail_up:A: the hint before the stamps below it */
     uint64_t hint = atomic_load_explicit(&segment_state(segment)->tail, memory_order_acquire);
     bus->tail = ring_find_tail(&ring, hint);
     /* A single producer stores its count with the hint: what is beyond the hint is its too. */
     if (segment->header.max_producers == 1 && bus->producer_count == 1)
         snapshot->producers[0].published += bus->tail - hint;
-    /* relaxed: a picture; a raise in progress may show what is wanted */
-    bus->floor = atomic_load_explicit(&entry->floor, memory_order_relaxed);
+    bus->floor = greatest_floor(segment);
     if (bus->floor > bus->tail)
         bus->floor = bus->tail;
+    look_at_holes(snapshot, &ring);
 }
 
 static void add_held(struct shmbus_snapshot *snapshot, const struct control_entry *entry)
@@ -208,27 +267,33 @@ static uint64_t count_held(const struct shmbus_snapshot *snapshot, const struct 
     return held;
 }
 
+/* Adds up what each producer's part of the class counts. */
+static void add_counts(const struct producer_class *counts, struct shmbus_pool_stats *pool)
+{
+    /* relaxed: a picture; released first, so that more is never released than acquired */
+    uint64_t released = atomic_load_explicit(&counts->released, memory_order_relaxed);
+    uint64_t acquired = atomic_load_explicit(&counts->acquired, memory_order_relaxed);
+    pool->acquired += acquired;
+    pool->released += released;
+    pool->in_use += acquired > released ? acquired - released : 0;
+    /* relaxed: a picture */
+    pool->high_water += atomic_load_explicit(&counts->high_water, memory_order_relaxed);
+    pool->exhausted += atomic_load_explicit(&counts->exhausted, memory_order_relaxed);
+}
+
 static void look_at_pools(struct shmbus_snapshot *snapshot)
 {
     const struct segment *segment = &snapshot->segment;
     for (uint32_t i = 0; i < segment->header.class_count; i++) {
         const struct layout_class *geometry = &segment->header.classes[i];
-        const struct producer_class *counts = &segment_producer(segment, 0)->classes[i];
         struct shmbus_pool_stats *pool = &snapshot->pools[i];
-        /* relaxed: a picture; released first, so that more is never released than acquired */
-        uint64_t released = atomic_load_explicit(&counts->released, memory_order_relaxed);
-        uint64_t acquired = atomic_load_explicit(&counts->acquired, memory_order_relaxed);
         *pool = (struct shmbus_pool_stats){
             .slab_bytes = geometry->slab_bytes,
             .slab_count = geometry->slab_count,
-            .acquired = acquired,
-            .released = released,
-            .in_use = acquired > released ? acquired - released : 0,
             .held = count_held(snapshot, geometry),
         };
-        /* relaxed: a picture */
-        pool->high_water = atomic_load_explicit(&counts->high_water, memory_order_relaxed);
-        pool->exhausted = atomic_load_explicit(&counts->exhausted, memory_order_relaxed);
+        for (uint32_t j = 0; j < segment->header.max_producers; j++)
+            add_counts(&segment_producer(segment, j)->classes[i], pool);
         if (pool->in_use > pool->slab_count)
             pool->in_use = pool->slab_count;
     }
@@ -337,6 +402,12 @@ const struct shmbus_producer_info *shmbus_snapshot_producer(const struct shmbus_
                                                             uint32_t index)
 {
     return index < snapshot->bus.producer_count ? &snapshot->producers[index] : NULL;
+}
+
+const struct shmbus_hole_info *shmbus_snapshot_hole(const struct shmbus_snapshot *snapshot,
+                                                    uint32_t index)
+{
+    return index < snapshot->bus.hole_count ? &snapshot->holes[index] : NULL;
 }
 
 const struct shmbus_consumer_info *shmbus_snapshot_consumer(const struct shmbus_snapshot *snapshot,

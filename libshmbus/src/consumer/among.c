@@ -1,0 +1,56 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * What a consumer does differently when there are many producers: it goes by the greatest of their
+ * floors, steps over the hole of one that is proven dead, and the stream has ended only when none
+ * is left.
+ */
+#include "consumer/consumer.h"
+
+/* One that only polls asks the kernel once in so many looks at the same hole. */
+#define LOOKS_PER_PROBE 4096u
+
+uint64_t consumer_floor(const struct shmbus_consumer *consumer)
+{
+    uint64_t greatest = 0;
+    for (uint32_t i = 0; i < consumer->header->max_producers; i++) {
+        /* ORDER(join_floor:B) pairs floor:A, floor_down:A, takeover_floor:A: active before the
+         * floor */
+        uint64_t floor = atomic_load_explicit(&segment_producer(&consumer->segment, i)->floor,
+                                              memory_order_seq_cst);
+        if (floor > greatest)
+            greatest = floor;
+    }
+    return greatest;
+}
+
+int consumer_stream_ended(const struct shmbus_consumer *consumer)
+{
+    uint32_t count = consumer->header->max_producers;
+    for (uint32_t i = 0; count > 1 && i < count; i++)
+        /* ORDER(producers_active:B) pairs producer_active:A, producer_free:A: the bus's state
+         * before theirs */
+        if (atomic_load_explicit(&segment_producer(&consumer->segment, i)->state,
+                                 memory_order_seq_cst) == PRODUCER_ACTIVE)
+            return 0;
+    return 1;
+}
+
+int consumer_steps_over(struct shmbus_consumer *consumer, int probe)
+{
+    struct slot_header *slot = ring_slot(&consumer->ring, consumer->next);
+    uint64_t stamp = ring_poll(slot);
+    if (!stamp_is_of(stamp, consumer->next) || !stamp_is_writing(stamp))
+        return 0;
+    if (consumer->hole != consumer->next)
+        consumer->hole_looks = 0;
+    consumer->hole = consumer->next;
+    if (!probe && ++consumer->hole_looks % LOOKS_PER_PROBE != 0)
+        return 0;
+    /* The lock is gone before the proof is there, and whatever its producer stored before that; so
+     * a stamp that is still the same is never published. */
+    if (lock_probe(consumer->segment.probe_feed, LOCK_LIFE + (int64_t)stamp_writer(stamp)) != 0 ||
+        ring_poll(slot) != stamp)
+        return 0;
+    consumer_go_past_aborted(consumer);
+    return 1;
+}
