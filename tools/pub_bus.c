@@ -16,6 +16,7 @@
 struct sight {
     bool there;
     uint32_t state;
+    uint32_t producers; /* alive */
     int64_t created_ns; /* tells it from another one of its name */
     uint64_t tail;
 };
@@ -30,6 +31,9 @@ static struct sight look_at(const struct pub_options *options)
                                .state = bus->state,
                                .created_ns = bus->created_ns,
                                .tail = bus->tail};
+        for (uint32_t i = 0; i < bus->producer_count; i++) {
+            sight.producers += shmbus_snapshot_producer(snapshot, i)->alive;
+        }
         shmbus_snapshot_close(snapshot);
     }
     return sight;
@@ -48,6 +52,9 @@ static void say_what_was_there(const struct pub_bus *bus, const struct sight *be
             cli_note("bus '%s': replaced the one that was there, which had come to sequence %llu",
                      name, (unsigned long long)before->tail);
         }
+    } else if (before->producers > 0) {
+        cli_note("bus '%s': publishes beside %u other%s", name, before->producers,
+                 before->producers == 1 ? "" : "s");
     } else if (before->state != SHMBUS_STATE_CLOSED) {
         cli_note("bus '%s': took over from a producer that died; goes on at sequence %llu", name,
                  (unsigned long long)shmbus_producer_next_sequence(bus->producer));
@@ -101,8 +108,10 @@ int pub_bus_create(struct pub_bus *bus, int64_t full_timeout_ns)
     };
     const struct pub_options *options = bus->options;
     const struct sight before = look_at(options);
-    const int error =
-        shmbus_producer_create(options->bus_name, &options->bus, &behaviour, &bus->producer);
+    const int error = options->join ? shmbus_producer_open(options->bus_name, options->bus.folder,
+                                                           &behaviour, 0, &bus->producer)
+                                    : shmbus_producer_create(options->bus_name, &options->bus,
+                                                             &behaviour, &bus->producer);
     if (error != 0) {
         return cli_bus_failed(options->bus_name, error, NULL);
     }

@@ -18,7 +18,9 @@ static const char help_text[] =
     "record, each as soon as it has been read. Then waits until every required consumer has read\n"
     "all of it, and removes the bus. A BUS that exists, has the same geometry and no living "
     "producer\n"
-    "is taken over and goes on at its next sequence, which is said if that producer died.\n"
+    "is taken over and goes on at its next sequence, which is said if that producer died. On a "
+    "bus\n"
+    "of many producers it publishes beside the others, and the last one to end removes the bus.\n"
     "\n"
     "Input:\n"
     "  --format lines|raw:N|len32  a message is a line without its newline (default), N bytes, or\n"
@@ -36,6 +38,12 @@ static const char help_text[] =
     "                            (default 1024:4096,16384:512,262144:16)\n"
     "  --scrub                   zero each slab when it comes back to the pool\n"
     "  --max-consumers N         consumers at one time (default 64)\n"
+    "  --producers N             make, or join, a bus of up to N producers at one time (default "
+    "1);\n"
+    "                            COUNT of --pool is for each of them\n"
+    "  --join                    publish on BUS as it is, whatever its geometry; the options of "
+    "the\n"
+    "                            bus but --folder mean nothing then\n"
     "  --first-sequence N        sequence of the first message of a new bus (default 0)\n"
     "  --timestamps              give each message its publish time, in 8 bytes of its slot\n"
     "  --numa NODE|local|interleave|none  where its memory is to be (default none)\n"
@@ -78,6 +86,8 @@ enum option_code {
     OPTION_POOL,
     OPTION_SCRUB,
     OPTION_MAX_CONSUMERS,
+    OPTION_PRODUCERS,
+    OPTION_JOIN,
     OPTION_FIRST_SEQUENCE,
     OPTION_TIMESTAMPS,
     OPTION_NUMA,
@@ -107,6 +117,8 @@ static const struct option long_options[] = {
     {"pool", required_argument, NULL, OPTION_POOL},
     {"scrub", no_argument, NULL, OPTION_SCRUB},
     {"max-consumers", required_argument, NULL, OPTION_MAX_CONSUMERS},
+    {"producers", required_argument, NULL, OPTION_PRODUCERS},
+    {"join", no_argument, NULL, OPTION_JOIN},
     {"first-sequence", required_argument, NULL, OPTION_FIRST_SEQUENCE},
     {"timestamps", no_argument, NULL, OPTION_TIMESTAMPS},
     {"numa", required_argument, NULL, OPTION_NUMA},
@@ -264,6 +276,8 @@ static int read_bus_option(int code, char *text, struct shmbus_bus_options *bus)
         return CLI_OK;
     case OPTION_MAX_CONSUMERS:
         return read_32("--max-consumers", text, 1, SHMBUS_CONSUMERS_MAX, &bus->max_consumers);
+    case OPTION_PRODUCERS:
+        return read_32("--producers", text, 1, SHMBUS_PRODUCERS_MAX, &bus->max_producers);
     case OPTION_FIRST_SEQUENCE:
         return cli_number("--first-sequence", text, 0, SHMBUS_FIRST_SEQUENCE_MAX,
                           &bus->first_sequence);
@@ -341,6 +355,9 @@ static int read_own_option(int code, const char *text, struct pub_options *optio
                           &options->wait_consumers);
     case OPTION_KEEP:
         options->keep = true;
+        return CLI_OK;
+    case OPTION_JOIN:
+        options->join = true;
         return CLI_OK;
     case OPTION_TYPE:
         options->type_word = text;

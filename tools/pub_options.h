@@ -23,6 +23,7 @@ struct pub_options {
     uint64_t rate;           /* messages a second; 0: no limit */
     uint64_t wait_consumers; /* required ones to wait for */
     bool keep;               /* leave the bus behind */
+    bool join;               /* publish on what is there */
     uint16_t type;           /* of the messages */
     const char *type_word;   /* as given; NULL: none */
     struct pub_lists lists;  /* that bus points into */

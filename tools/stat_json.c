@@ -56,6 +56,7 @@ static void print_producers(const struct shmbus_snapshot *snapshot, uint32_t cou
         const struct shmbus_producer_info *producer = shmbus_snapshot_producer(snapshot, i);
         bool first = true;
         fputs(i > 0 ? ",{" : "{", stdout);
+        print_number("number", true, producer->index, &first);
         print_number("pid", true, producer->pid, &first);
         print_flag("alive", true, producer->alive != 0, &first);
         print_number("published", true, producer->published, &first);
@@ -64,6 +65,23 @@ static void print_producers(const struct shmbus_snapshot *snapshot, uint32_t cou
         print_number("evicted", true, producer->evicted, &first);
         print_number("skipped", true, producer->skipped, &first);
         print_number("history_yielded", true, producer->history_yielded, &first);
+        print_number("part_owner", producer->part_owner > 0, producer->part_owner - 1, &first);
+        putchar('}');
+    }
+    putchar(']');
+}
+
+static void print_holes(const struct shmbus_snapshot *snapshot, uint32_t count)
+{
+    fputs(",\"holes\":[", stdout);
+    for (uint32_t i = 0; i < count; i++) {
+        const struct shmbus_hole_info *hole = shmbus_snapshot_hole(snapshot, i);
+        bool first = true;
+        fputs(i > 0 ? ",{" : "{", stdout);
+        print_number("sequence", true, hole->sequence, &first);
+        print_number("producer", true, hole->producer, &first);
+        print_number("pid", true, hole->pid, &first);
+        print_flag("alive", true, hole->alive != 0, &first);
         putchar('}');
     }
     putchar(']');
@@ -189,7 +207,8 @@ static void print_damaged(const char *name, const char *state, const char *why)
     print_word("state", state, &first);
     print_word("why", why, &first);
     fputs(",\"tail\":null,\"capacity\":null,\"slot_bytes\":null,\"producers\":null,"
-          "\"history\":null,\"types\":null,\"consumers\":null,\"pools\":null,\"numa\":null,\"page_"
+          "\"holes\":null,\"history\":null,\"types\":null,\"consumers\":null,\"pools\":null,"
+          "\"numa\":null,\"page_"
           "bytes\":null}",
           stdout);
 }
@@ -235,6 +254,7 @@ void stat_print_json(const struct stat_picture *picture)
     print_number("control_bytes", true, bus->control_bytes, &first);
     print_number("created_ns", true, (uint64_t)bus->created_ns, &first);
     print_number("max_consumers", true, bus->max_consumers, &first);
+    print_number("max_producers", true, bus->max_producers, &first);
     print_flag("timestamps", true, (bus->flags & SHMBUS_BUS_TIMESTAMPS) != 0, &first);
     print_flag("scrub", true, (bus->flags & SHMBUS_BUS_SCRUB) != 0, &first);
     print_number("stall_ns", true, (uint64_t)bus->stall_ns, &first);
@@ -246,6 +266,7 @@ void stat_print_json(const struct stat_picture *picture)
     print_history(picture->snapshot, bus);
     print_types(picture->snapshot);
     print_producers(picture->snapshot, bus->producer_count);
+    print_holes(picture->snapshot, bus->hole_count);
     print_consumers(picture->snapshot, bus);
     print_pools(picture->snapshot, bus);
     print_placement(picture, bus);

@@ -123,21 +123,62 @@ static void print_bus(const struct stat_picture *picture)
            bus->layout_major, bus->layout_minor);
 }
 
+/* Whose slabs this producer's part of the pool are, if not its own. */
+static void print_part(const struct shmbus_bus_info *bus,
+                       const struct shmbus_producer_info *producer)
+{
+    if (bus->max_producers == 1 || bus->class_count == 0 ||
+        producer->part_owner == producer->index + 1) {
+        return;
+    }
+    if (producer->part_owner == 0) {
+        fputs("  nobody has its part of the pool", stdout);
+    } else {
+        printf("  producer %" PRIu32 " has its part of the pool", producer->part_owner - 1);
+    }
+}
+
 static void print_producers(const struct shmbus_snapshot *snapshot,
                             const struct shmbus_bus_info *bus)
 {
-    printf("\nproducers   %" PRIu32 "\n", bus->producer_count);
+    printf("\nproducers   %" PRIu32, bus->producer_count);
+    if (bus->max_producers > 1) {
+        printf(" of at most %" PRIu32, bus->max_producers);
+    }
+    putchar('\n');
     if (bus->producer_count > 0) {
-        printf("  %10s  %-5s  %20s  %12s  %12s  %8s  %12s  %15s\n", "PID", "ALIVE", "PUBLISHED",
-               "RING FULL", "POOL EMPTY", "EVICTED", "SKIPPED", "HISTORY YIELDED");
+        printf("  %6s  %10s  %-5s  %20s  %12s  %12s  %8s  %12s  %15s\n", "NUMBER", "PID", "ALIVE",
+               "PUBLISHED", "RING FULL", "POOL EMPTY", "EVICTED", "SKIPPED", "HISTORY YIELDED");
     }
     for (uint32_t i = 0; i < bus->producer_count; i++) {
         const struct shmbus_producer_info *producer = shmbus_snapshot_producer(snapshot, i);
-        printf("  %10" PRIu32 "  %-5s  %20" PRIu64 "  %12" PRIu64 "  %12" PRIu64 "  %8" PRIu64
-               "  %12" PRIu64 "  %15" PRIu64 "\n",
-               producer->pid, yes_no(producer->alive), producer->published, producer->blocked,
-               producer->exhausted, producer->evicted, producer->skipped,
+        printf("  %6" PRIu32 "  %10" PRIu32 "  %-5s  %20" PRIu64 "  %12" PRIu64 "  %12" PRIu64
+               "  %8" PRIu64 "  %12" PRIu64 "  %15" PRIu64,
+               producer->index, producer->pid, yes_no(producer->alive), producer->published,
+               producer->blocked, producer->exhausted, producer->evicted, producer->skipped,
                producer->history_yielded);
+        print_part(bus, producer);
+        putchar('\n');
+    }
+}
+
+/* Claims that are not ended: who of many producers the stream waits for. */
+static void print_holes(const struct shmbus_snapshot *snapshot, const struct shmbus_bus_info *bus)
+{
+    if (bus->max_producers == 1) {
+        return;
+    }
+    printf("\nholes       %" PRIu32 "\n", bus->hole_count);
+    if (bus->hole_count > 0) {
+        printf("  %20s  %8s  %10s\n", "SEQUENCE", "PRODUCER", "PID");
+    }
+    for (uint32_t i = 0; i < bus->hole_count; i++) {
+        const struct shmbus_hole_info *hole = shmbus_snapshot_hole(snapshot, i);
+        printf("  %20" PRIu64 "  %8" PRIu32 "  %10" PRIu32 "  %s\n", hole->sequence, hole->producer,
+               hole->pid,
+               !hole->alive ? "dead: consumers step over it, and a producer aborts it"
+               : hole->sequence == bus->tail ? "the stream waits until this producer ends its claim"
+                                             : "alive");
     }
 }
 
@@ -194,8 +235,10 @@ static void print_consumers(const struct shmbus_snapshot *snapshot,
 }
 
 /* Names the --pool that would have had room: twice the slabs where there were too few. */
-static void print_pool_advice(const struct shmbus_snapshot *snapshot, uint32_t count)
+static void print_pool_advice(const struct shmbus_snapshot *snapshot,
+                              const struct shmbus_bus_info *bus)
 {
+    const uint32_t count = bus->class_count;
     bool small = false;
     for (uint32_t i = 0; i < count; i++) {
         const struct shmbus_pool_stats *pool = shmbus_snapshot_pool(snapshot, i);
@@ -212,7 +255,10 @@ static void print_pool_advice(const struct shmbus_snapshot *snapshot, uint32_t c
     for (uint32_t i = 0; i < count; i++) {
         const struct shmbus_pool_stats *pool = shmbus_snapshot_pool(snapshot, i);
         printf("%s%" PRIu64 ":%" PRIu64, i > 0 ? "," : "", pool->slab_bytes,
-               pool->exhausted > 0 ? pool->slab_count * 2 : pool->slab_count);
+               pool->slab_count / bus->max_producers * (pool->exhausted > 0 ? 2 : 1));
+    }
+    if (bus->max_producers > 1) {
+        printf(" --producers %" PRIu32, bus->max_producers);
     }
     putchar('\n');
 }
@@ -236,7 +282,7 @@ static void print_pools(const struct shmbus_snapshot *snapshot, const struct shm
                pool->slab_bytes, pool->slab_count, pool->in_use, held, pool->high_water,
                pool->exhausted);
     }
-    print_pool_advice(snapshot, bus->class_count);
+    print_pool_advice(snapshot, bus);
 }
 
 static void print_types(const struct shmbus_snapshot *snapshot, const struct shmbus_bus_info *bus)
@@ -270,6 +316,7 @@ void stat_print_page(const struct stat_picture *picture)
     }
     print_bus(picture);
     print_producers(picture->snapshot, bus);
+    print_holes(picture->snapshot, bus);
     print_consumers(picture->snapshot, bus);
     print_pools(picture->snapshot, bus);
     print_types(picture->snapshot, bus);
@@ -323,7 +370,8 @@ void stat_print_line(const struct stat_picture *picture)
     char text[STAT_TEXT_BYTES];
     char consumers[16] = "unknown";
     char lag[24] = "unknown";
-    char producer[16] = "none";
+    char producer[24] = "none";
+    uint32_t alive = 0;
     if (bus->state == SHMBUS_STATE_DAMAGED) {
         printf("%-20s  damaged: ", stat_text(bus->name, text));
         puts(stat_text(shmbus_snapshot_why(picture->snapshot), text));
@@ -336,8 +384,12 @@ void stat_print_line(const struct stat_picture *picture)
     for (uint32_t i = 0; i < bus->producer_count; i++) {
         const struct shmbus_producer_info *info = shmbus_snapshot_producer(picture->snapshot, i);
         if (info->alive) {
+            alive++;
             snprintf(producer, sizeof(producer), "%" PRIu32, info->pid);
         }
+    }
+    if (alive > 1) {
+        snprintf(producer, sizeof(producer), "%" PRIu32 " alive", alive);
     }
     printf("%-20s  %-8s  %20" PRIu64 "  %8" PRIu64 "  %6" PRIu32 "  %10s  %9s  %12s",
            stat_text(bus->name, text), stat_state_word(bus->state), bus->tail, bus->capacity,
