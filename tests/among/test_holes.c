@@ -193,6 +193,66 @@ START_TEST(all_of_them_die)
 }
 END_TEST
 
+static void reads_past_the_hole(int line, void *context)
+{
+    struct shmbus_consumer_options options = {.struct_bytes = sizeof options,
+                                              .name = "keeps",
+                                              .kind = SHMBUS_REQUIRED,
+                                              .from = SHMBUS_FROM_OLDEST,
+                                              .grace_ns = GUARD_NS};
+    struct shmbus_consumer *consumer;
+    struct shmbus_message message;
+    (void)context;
+    ck_assert_int_eq(shmbus_consumer_open(BUS, &options, &consumer), 0);
+    ck_assert_int_eq(shmbus_consumer_next(consumer, &message), 1);
+    child_tell(line, 0);
+    child_hear(line);
+    /* Goes past the hole, and past what is behind it or not. */
+    do {
+        ck_assert_int_eq(shmbus_consumer_next(consumer, &message), 0);
+        ck_assert_int_eq(shmbus_consumer_wait(consumer, 1000000), -ETIMEDOUT);
+    } while (crew_look().consumer_count != 1);
+    struct shmbus_consumer_stats stats;
+    ck_assert_int_eq(shmbus_consumer_stats(consumer, &stats), 0);
+    child_tell(line, stats.cursor);
+    child_hear(line);
+}
+
+/* A consumer that stepped over a hole that nobody aborted, and dies, is resumed behind it. */
+START_TEST(resumed_behind_a_hole)
+{
+    shmbus_unlink(BUS, NULL);
+    bus = crew_bus(2);
+    struct shmbus_producer *producer = crew_open(&bus, 0);
+    ck_assert_int_eq(crew_publish(producer, 0, 0), 0);
+    struct child dead = crew_start(&bus, 1, 0);
+    struct child reader = child_start(reads_past_the_hole, NULL);
+    child_hear(reader.line);
+    ck_assert_uint_eq(crew_order(&dead, CREW_CLAIM, 0), 1);
+    child_kill(&dead);
+    child_tell(reader.line, 0);
+    ck_assert_uint_eq(child_hear(reader.line), 2);
+    ck_assert_uint_eq(crew_look().hole_count, 1);
+    child_kill(&reader);
+    struct shmbus_consumer_options options = {.struct_bytes = sizeof options,
+                                              .name = "keeps",
+                                              .kind = SHMBUS_REQUIRED,
+                                              .grace_ns = GUARD_NS};
+    struct shmbus_consumer *consumer;
+    struct shmbus_consumer_stats stats;
+    ck_assert_int_eq(shmbus_consumer_open(BUS, &options, &consumer), 0);
+    ck_assert_int_eq(shmbus_consumer_stats(consumer, &stats), 0);
+    ck_assert_uint_eq(stats.resumed, 1);
+    ck_assert_uint_eq(stats.cursor, 2);
+    ck_assert_int_eq(crew_publish(producer, 0, 1), 0);
+    struct shmbus_message message;
+    ck_assert_int_eq(shmbus_consumer_next(consumer, &message), 1);
+    ck_assert_uint_eq(message.sequence, 2);
+    shmbus_consumer_close(consumer);
+    shmbus_producer_close(producer);
+}
+END_TEST
+
 /* A claim is aborted by hand, and by closing. */
 START_TEST(given_up)
 {
@@ -280,6 +340,7 @@ int main(void)
     tcase_add_test(tcase, the_producer_that_needs_it_aborts);
     tcase_add_test(tcase, one_that_is_stopped_stops_the_stream);
     tcase_add_test(tcase, all_of_them_die);
+    tcase_add_test(tcase, resumed_behind_a_hole);
     tcase_add_test(tcase, given_up);
     tcase_add_test(tcase, killed_while_they_publish);
     return support_run(suite);

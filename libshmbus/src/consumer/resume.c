@@ -6,6 +6,7 @@
 #include "consumer/consumer.h"
 #include "error/error.h"
 #include "recovery/recovery.h"
+#include "ring/claim.h"
 #include "wait/wait.h"
 
 #include <fcntl.h>
@@ -45,6 +46,16 @@ static int is_over(const struct shmbus_consumer *consumer, const struct control_
     return atomic_load_explicit(&verdict->evicted, memory_order_relaxed) == epoch;
 }
 
+/* Among many producers a cursor may be beyond the tail, when it stepped over a hole that nobody has
+ * aborted yet: all before it is claimed, and what is at it is still there or yet to come. */
+static int is_among(const struct shmbus_consumer *consumer, uint64_t cursor)
+{
+    const struct ring *ring = &consumer->ring;
+    uint64_t ahead = stamp_ahead(ring_poll(ring_slot(ring, cursor)), cursor);
+    return consumer->header->max_producers > 1 && cursor > consumer->header->first_sequence &&
+           claim_is_known(ring, cursor - 1) && (ahead == 0 || ahead == UINT64_MAX);
+}
+
 /* Is this where the stream can be read on: at its tail, or at what is still there? A cursor that
  * somebody forged is neither. */
 static int can_go_on(const struct shmbus_consumer *consumer, uint64_t cursor)
@@ -52,7 +63,7 @@ static int can_go_on(const struct shmbus_consumer *consumer, uint64_t cursor)
     /* relaxed: the locks order it after what the dead stored */
     uint64_t hint = atomic_load_explicit(&consumer->state->tail, memory_order_relaxed);
     uint64_t tail = ring_find_tail(&consumer->ring, hint);
-    return cursor == tail ||
+    return cursor == tail || is_among(consumer, cursor) ||
            (cursor < tail && ring_is_final(ring_poll(ring_slot(&consumer->ring, cursor)), cursor));
 }
 
