@@ -61,8 +61,9 @@ static inline uint16_t refer(struct shmbus_producer *producer, struct slot_heade
     return SHMBUS_MESSAGE_POOLED;
 }
 
-static int claim_slab(struct shmbus_producer *producer, uint32_t length,
-                      struct shmbus_claim *out_claim)
+/* Out of line, so that a claim in the slot saves no registers for it. */
+__attribute__((noinline)) static int claim_slab(struct shmbus_producer *producer, uint32_t length,
+                                                struct shmbus_claim *out_claim)
 {
     uint32_t class_index = pool_class_for(&producer->pool, length);
     if (class_index == producer->pool.class_count)
@@ -87,7 +88,7 @@ static int claim(struct shmbus_producer *producer, uint32_t length, struct shmbu
     if (__builtin_expect(result != 0, 0))
         return result < 0 ? result : among_claim(producer, length, out_claim);
     struct slot_header *slot = ring_slot(&producer->ring, producer->next);
-    if (length <= producer->ring.inline_bytes) {
+    if (__builtin_expect(length <= producer->ring.inline_bytes, 1)) {
         ring_mark(slot, producer->next, STAMP_WRITING);
         producer->claim = CLAIM_INLINE;
         out_claim->data = ring_payload(&producer->ring, slot);
