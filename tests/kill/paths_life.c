@@ -196,13 +196,11 @@ static void replace(struct world *world)
     }
 }
 
-/* Which of the two there is: by its entries, 0 for none. */
+/* Which of the two there is: by its entries. The name is never nobody's. */
 static uint32_t which_bus(struct world *world)
 {
     struct shmbus_snapshot *snapshot;
     int result = shmbus_snapshot_open(BUS, NULL, &snapshot);
-    if (result == -ENOENT)
-        return 0;
     if (result < 0) {
         world_fail(world, "cannot look: %s", shmbus_error_text());
         return 0;
@@ -215,7 +213,8 @@ static uint32_t which_bus(struct world *world)
     return entries;
 }
 
-/* The old bus, with its consumer, or the new one, or none for a moment; then the new one. */
+/* The old bus, with its consumer, or the new one; then the new one. Whoever goes on with that has
+ * told those of the old one. */
 static void after_replace(struct world *world)
 {
     uint32_t entries = which_bus(world);
@@ -226,12 +225,15 @@ static void after_replace(struct world *world)
     if (world->record->is_done && (entries != CONSUMERS + 1 || result != -ESTALE))
         world_fail(world, "replaced with %d, there are %u entries, and the old one's gets %d",
                    world->record->result, entries, result);
-    shmbus_consumer_close(world->stays);
-    world->stays = NULL;
     if (world->producer == NULL && world->failure[0] == 0) {
         world->is_pressed = 0;
         replace(world);
+        result = shmbus_consumer_wait(world->stays, 0);
+        if (result != -ESTALE)
+            world_fail(world, "with its heir on the bus, the old one's consumer gets %d", result);
     }
+    shmbus_consumer_close(world->stays);
+    world->stays = NULL;
     if (world->producer != NULL)
         after_create(world);
 }

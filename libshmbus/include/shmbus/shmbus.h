@@ -325,7 +325,11 @@ struct shmbus_placement {
 /**
  * Creates a bus and opens it for publishing; or takes over the one of that name that has no living
  * producer, if its geometry is the one asked for, and goes on at its next sequence. With
- * max_producers above 1 it joins the living, up to so many.
+ * max_producers above 1 it joins the living, up to so many. With SHMBUS_BUS_REPLACE one of other
+ * geometry is replaced: the new bus is made whole beside it, which needs room for both, and takes
+ * its name in one step. If that fails the old one is as it was. Those that are attached to the old
+ * one read it to its end and then get -ESTALE; if this process dies over it, they do when somebody
+ * publishes on the new one or creates another bus.
  *
  * @param name      the bus's name: 1 to SHMBUS_NAME_MAX of [A-Za-z0-9._-], no leading dot.
  * @param bus       its geometry; NULL: all defaults.
@@ -335,8 +339,8 @@ struct shmbus_placement {
  * Returns: 0.
  * Errors: -EINVAL a name or option is out of range (named in the text); -E2BIG options of a newer
  *         library; -EBUSY a living producer owns the name; -EUSERS as many as max_producers do;
- *         -EEXIST there is a bus of that name with
- *         other geometry, both named; -ENOSPC no room, with what was asked and what is left;
+ *         -EEXIST there is a bus of that name with other geometry, both named; -ENOSPC no room
+ *         (beside the one that is to be replaced), with what was asked and what is left;
  *         -ENOMEM no memory (of the node, the huge page pool, the process); -ENXIO no such NUMA
  *         node, those that there are named; -ENOTSUP no NUMA or huge page support for an explicit
  *         wish; -ENOENT, -ENOTDIR there is no such folder of buses; -EACCES, -EPERM not allowed;

@@ -149,24 +149,34 @@ static int begin(struct shmbus_producer *producer)
         result = make_pool(producer);
     if (result < 0)
         return error_set(result, "%s: no memory left for the pool's lists", segment->name);
-    result = producer->among != NULL ? begin_among(producer) : begin_alone(producer);
-    if (result < 0)
-        return result;
-    recovery_reap(segment, producer->gate.known);
+    return producer->among != NULL ? begin_among(producer) : begin_alone(producer);
+}
+
+/* Nothing can fail any more. */
+static void enlist(struct shmbus_producer *producer)
+{
+    recovery_reap(&producer->segment, producer->gate.known);
     process_hold();
     producer->object.orphan = orphan;
     process_add(&producer->object);
     process_release();
-    return 0;
 }
 
-static void discard(struct shmbus_producer *producer)
+/* Gives back the segment and what was allocated for it. */
+static void let_go(struct shmbus_producer *producer)
 {
     among_end(producer);
     segment_close(&producer->segment);
     pool_end(&producer->pool);
     free(producer->gate.seen);
     free(producer->health);
+    producer->gate.seen = NULL;
+    producer->health = NULL;
+}
+
+static void discard(struct shmbus_producer *producer)
+{
+    let_go(producer);
     free(producer);
 }
 
@@ -197,37 +207,59 @@ static int make(const char *name, const struct shmbus_producer_options *options,
 static int finish(struct shmbus_producer *producer, int result,
                   struct shmbus_producer **out_producer)
 {
-    if (result == 0)
-        result = begin(producer);
     if (result < 0) {
         discard(producer);
         return result;
     }
+    enlist(producer);
     *out_producer = producer;
     return 0;
 }
 
-/* The bus that is there is taken over if its geometry is the one wanted, or else replaced if that
- * is asked: those that are attached read on, and then find that it is gone. Returns 0, -ENOENT when
- * it is to be created anew, or -EEXIST. */
-static int use_or_replace(struct segment *segment, const struct shmbus_bus_options *options,
-                          const struct feed_header *wanted)
+/* Makes the bus anew, in place of the one given, or NULL. It gets its name when nothing can fail
+ * any more. */
+static int create(struct shmbus_producer *producer, const struct shmbus_bus_options *options,
+                  const struct segment *replaced)
 {
+    struct segment_draft draft;
+    int result = segment_draft_begin(&draft, &producer->segment, options, replaced);
+    if (result == 0)
+        result = begin(producer);
+    if (result == 0)
+        result = segment_draft_name(&draft);
+    segment_draft_end(&draft);
+    return result;
+}
+
+/* Those that are attached to the old bus read on to its end, and then find that it is gone. */
+static int replace(struct shmbus_producer *producer, const struct shmbus_bus_options *options)
+{
+    struct segment old = producer->segment;
+    int others = segment_keep_others_out(&old);
+    if (others < 0)
+        return others;
+    segment_begin(&producer->segment, old.name);
+    int result = create(producer, options, &old);
+    close(others);
+    segment_close(&old);
+    return result;
+}
+
+/* Takes over the bus that is open if its geometry is the one wanted, or else replaces it if that is
+ * asked. */
+static int take_or_replace(struct shmbus_producer *producer,
+                           const struct shmbus_bus_options *options,
+                           const struct feed_header *wanted)
+{
+    struct segment *segment = &producer->segment;
     int result = layout_same_geometry(&segment->header, wanted);
     if (result == 0)
         result = layout_same_tables(&segment->header, segment->feed, options);
-    if (result != -EEXIST || !(options->flags & SHMBUS_BUS_REPLACE))
-        return result;
-    int others = segment_keep_others_out(segment);
-    if (others < 0)
-        return others;
-    result = segment_withdraw(segment, options->folder);
-    close(others);
-    if (result < 0)
-        return result;
-    /* ORDER(replaced:A) pairs bus_state:B, rejoin_state:B: gone from its name before it says so */
-    atomic_store_explicit(&segment_state(segment)->bus_state, BUS_REPLACED, memory_order_release);
-    return -ENOENT;
+    if (result == -EEXIST && (options->flags & SHMBUS_BUS_REPLACE))
+        return replace(producer, options);
+    if (result == 0)
+        result = segment_settle_mapping(segment, options->flags);
+    return result < 0 ? result : begin(producer);
 }
 
 /* Takes over what is there, or creates it, until one of the two is possible: between them another
@@ -235,31 +267,27 @@ static int use_or_replace(struct segment *segment, const struct shmbus_bus_optio
 static int create_or_open(struct shmbus_producer *producer,
                           const struct shmbus_bus_options *options)
 {
-    struct segment *segment = &producer->segment;
     char name[SHMBUS_NAME_MAX + 1];
-    memcpy(name, segment->name, sizeof name);
+    memcpy(name, producer->segment.name, sizeof name);
     struct feed_header wanted;
     int result = layout_plan(options, name, LAYOUT_PAGE, &wanted);
-    for (int i = 0; result == 0 && i < CREATE_OR_OPEN_TRIES; i++) {
-        result = segment_open(segment, options->folder, SEGMENT_PUBLISH);
+    if (result < 0)
+        return result;
+    for (int i = 0; i < CREATE_OR_OPEN_TRIES; i++) {
+        result = segment_open(&producer->segment, options->folder, SEGMENT_PUBLISH);
         if (result == 0)
-            result = use_or_replace(segment, options, &wanted);
-        if (result == 0)
-            return segment_settle_mapping(segment, options->flags);
-        segment_close(segment);
-        segment_begin(segment, name);
+            result = take_or_replace(producer, options, &wanted);
         if (result != -ENOENT)
             return result;
-        result = segment_create(segment, options);
-        producer->created = result == 0;
+        let_go(producer);
+        segment_begin(&producer->segment, name);
+        result = create(producer, options, NULL);
         if (result != -EEXIST)
             return result;
-        segment_close(segment);
-        segment_begin(segment, name);
-        result = 0;
+        let_go(producer);
+        segment_begin(&producer->segment, name);
     }
-    return result < 0 ? result
-                      : error_set(-EBUSY, "%s: others create and remove it all the time", name);
+    return error_set(-EBUSY, "%s: others create and remove it all the time", name);
 }
 
 int shmbus_producer_create(const char *name, const struct shmbus_bus_options *bus,
@@ -275,10 +303,7 @@ int shmbus_producer_create(const char *name, const struct shmbus_bus_options *bu
     if (producer == NULL)
         return result;
     result = create_or_open(producer, &taken);
-    uint32_t created = producer->created;
     result = finish(producer, result, out_producer);
-    if (result < 0 && created)
-        segment_unlink(name, taken.folder);
     errno = saved;
     return result;
 }
@@ -295,6 +320,8 @@ int shmbus_producer_open(const char *name, const char *folder,
         return result;
     int saved = errno;
     result = segment_open_wait(&producer->segment, folder, SEGMENT_PUBLISH, wait_ns);
+    if (result == 0)
+        result = begin(producer);
     result = finish(producer, result, out_producer);
     errno = saved;
     return result;

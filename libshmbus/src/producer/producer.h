@@ -84,7 +84,6 @@ struct shmbus_producer {
     void (*on_health)(void *context, const struct shmbus_health *health);
     struct health *health; /* max_consumers of them */
     uint32_t orphaned;     /* by fork */
-    uint32_t created;      /* the bus was not there before */
 };
 
 /* Brings the tail hint and the count up to date. */

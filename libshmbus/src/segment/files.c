@@ -93,6 +93,12 @@ int segment_random(uint8_t *out_bytes)
     return 0;
 }
 
+void segment_hex(const uint8_t *id, char *out_text)
+{
+    for (size_t i = 0; i < LAYOUT_ID_BYTES; i++)
+        snprintf(out_text + 2 * i, 3, "%02x", id[i]);
+}
+
 void segment_boot_id(uint8_t *out_bytes)
 {
     char text[64] = "";

@@ -335,6 +335,10 @@ int segment_open(struct segment *segment, const char *folder, enum segment_role 
     process_release();
     if (result == 0)
         result = open_probes(segment);
+    /* Who publishes has what others wait for: if one that replaced the bus died over it, those of
+     * the old one are told. */
+    if (result == 0 && role == SEGMENT_PUBLISH)
+        segment_sweep(root);
     if (result == -ENOENT)
         result = judge_missing(segment, root);
     close(root);

@@ -11,51 +11,57 @@
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 #include <unistd.h>
-
-/* Removes the hugetlbfs file that a locator names, if it is of the same owner and segment. */
-static void remove_located(int folder)
-{
-    struct feed_locator locator;
-    struct feed_header header;
-    struct stat ours;
-    struct stat theirs;
-    int descriptor = openat(folder, "feed", O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0)
-        return;
-    int64_t got = segment_read(descriptor, &locator, sizeof locator);
-    int known = fstat(descriptor, &ours) == 0;
-    close(descriptor);
-    if (got != (int64_t)sizeof locator || !known || locator.magic != LAYOUT_LOCATOR_MAGIC ||
-        locator.path[0] != '/' || memchr(locator.path, 0, sizeof locator.path) == NULL)
-        return;
-    descriptor = open(locator.path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
-    if (descriptor < 0)
-        return;
-    memset(&header, 0, sizeof header);
-    got = segment_read(descriptor, &header, sizeof header);
-    /* A maker that died before it wrote the header left a file of zeros, or an empty one. */
-    int blank = header.magic == 0;
-    int same = memcmp(header.segment_id, locator.segment_id, LAYOUT_ID_BYTES) == 0;
-    if (got >= 0 && fstat(descriptor, &theirs) == 0 && theirs.st_uid == ours.st_uid &&
-        S_ISREG(theirs.st_mode) && (blank || same))
-        unlink(locator.path);
-    close(descriptor);
-}
 
 void segment_remove_folder(int root, const char *path)
 {
     int folder = openat(root, path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
     if (folder >= 0) {
         static const char *const files[] = {"feed", "control", "owner"};
-        remove_located(folder);
+        segment_remove_located(folder);
         for (size_t i = 0; i < sizeof files / sizeof files[0]; i++)
             if (unlinkat(folder, files[i], 0) < 0 && errno == EISDIR)
                 unlinkat(folder, files[i], AT_REMOVEDIR);
         close(folder);
     }
     unlinkat(root, path, AT_REMOVEDIR);
+}
+
+void segment_say_replaced(unsigned char *feed, const struct feed_header *header)
+{
+    struct feed_state *state = (struct feed_state *)(void *)(feed + header->state.offset);
+    /* ORDER(replaced:A) pairs bus_state:B, rejoin_state:B: gone from its name before it says so */
+    atomic_store_explicit(&state->bus_state, BUS_REPLACED, memory_order_release);
+}
+
+/* A segment is built in a folder that is named after its id. One that stands in another's had a
+ * name, and was exchanged for that other by a process that died before it said so. */
+static void tell_if_replaced(int folder, const char *path)
+{
+    struct segment found;
+    struct stat stat;
+    char text[SEGMENT_HEX_MAX];
+    unsigned char *feed;
+    const char *digits = path + strlen(SEGMENT_TEMPORARY);
+    segment_begin(&found, "");
+    found.folder = folder;
+    int descriptor = segment_open_feed(&found, O_RDWR);
+    if (descriptor < 0)
+        return;
+    int64_t got = segment_read(descriptor, &found.header, sizeof found.header);
+    if (got == (int64_t)sizeof found.header && fstat(descriptor, &stat) == 0 &&
+        layout_check(&found.header, (uint64_t)stat.st_size, path) == 0) {
+        segment_hex(found.header.segment_id, text);
+        if (strlen(digits) == strlen(text) && strcmp(digits, text) != 0 &&
+            segment_map(descriptor, found.header.feed_bytes, PROT_READ | PROT_WRITE, 0, &feed) ==
+                0) {
+            segment_say_replaced(feed, &found.header);
+            munmap(feed, found.header.feed_bytes);
+        }
+    }
+    close(descriptor);
 }
 
 /* A maker holds its owner file's life byte from before the first byte of the segment is there. One
@@ -69,8 +75,12 @@ static void sweep_one(int root, const char *path)
     int owner = openat(folder, "owner", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
     if (owner < 0 && errno == ENOENT)
         unlinkat(root, path, AT_REMOVEDIR);
-    else if (owner >= 0 && lock_take(owner, LOCK_LIFE) == 0)
+    /* A folder that was exchanged before the lock was had is another one by now. */
+    else if (owner >= 0 && lock_take(owner, LOCK_LIFE) == 0 &&
+             segment_leads_to(root, path, folder)) {
+        tell_if_replaced(folder, path);
         segment_remove_folder(root, path);
+    }
     if (owner >= 0)
         close(owner);
     close(folder);
@@ -159,16 +169,6 @@ static int unlink_in(int root, const char *name)
     if (owner >= 0)
         close(owner);
     close(folder);
-    return result;
-}
-
-int segment_withdraw(const struct segment *segment, const char *folder)
-{
-    int root = segment_open_root(folder);
-    if (root < 0)
-        return root;
-    int result = withdraw(root, segment->name);
-    close(root);
     return result;
 }
 

@@ -34,6 +34,9 @@ struct segment {
     mode_t mode; /* permission bits: r of feed, w of control */
 };
 
+#define SEGMENT_PATH_MAX 96                        /* of a folder's name, temporary or not */
+#define SEGMENT_HEX_MAX  (2 * LAYOUT_ID_BYTES + 1) /* of an id in digits */
+
 /* How much of a segment to open. */
 enum segment_role {
     SEGMENT_LOOK,    /* feed and, where permitted, control, read-only; no lock */
@@ -52,9 +55,31 @@ void segment_close(struct segment *segment);
 /* In the child of a fork, where the mappings are not: forgets them, so that closing only closes. */
 void segment_forget(struct segment *segment);
 
-/* Builds a new segment and renames it into place, with the producer's locks held.
- * Returns 0, -EEXIST when the name is taken, or another errno with its text. */
-int segment_create(struct segment *segment, const struct shmbus_bus_options *options);
+/* A new segment: whole, but under a temporary name until it is given its own. */
+struct segment_draft {
+    struct segment *segment;
+    const struct shmbus_bus_options *options;
+    const struct segment *replaced; /* the one that has the name, or NULL */
+    int root;
+    char path[SEGMENT_PATH_MAX]; /* of the temporary folder, in root; empty: none */
+    char
+        located[sizeof(((struct feed_locator *)0)->path)]; /* feed on hugetlbfs; empty: in folder */
+    uint8_t id[LAYOUT_ID_BYTES];
+};
+
+/* Builds a new segment, with the producer's locks held, beside the one that it is to replace, which
+ * is open for publishing, or NULL. Returns 0 or an errno with its text; segment_draft_end() follows
+ * in any case. */
+int segment_draft_begin(struct segment_draft *draft, struct segment *segment,
+                        const struct shmbus_bus_options *options, const struct segment *replaced);
+
+/* Gives it its name, in one step with taking that from the one to be replaced, which then says so
+ * and is removed. Returns 0, -EEXIST when the name is another's, -ENOENT when the one to be
+ * replaced has not got it any more, or another errno with its text. */
+int segment_draft_name(struct segment_draft *draft);
+
+/* Removes what has no name. */
+void segment_draft_end(struct segment_draft *draft);
 
 /* Opens one that exists, once. Returns 0 or an errno with its text. */
 int segment_open(struct segment *segment, const char *folder, enum segment_role role);
@@ -65,9 +90,6 @@ int segment_open_wait(struct segment *segment, const char *folder, enum segment_
 
 /* Removes the segment that a name leads to. */
 int segment_unlink(const char *name, const char *folder);
-
-/* Removes an open segment from its name; its owner's lock is held, its mappings stay. */
-int segment_withdraw(const struct segment *segment, const char *folder);
 
 /* Maps control through this descriptor, all of it read-only but the shared page and the entry with
  * this index, and gives up the descriptor: the mapping keeps its locks. */
@@ -87,7 +109,6 @@ int segment_settle_mapping(struct segment *segment, uint32_t flags);
 
 #define SEGMENT_PREFIX    "shmbus."
 #define SEGMENT_TEMPORARY ".shmbus-tmp."
-#define SEGMENT_PATH_MAX  96 /* of a folder's name, temporary or not */
 
 /* The folder of all buses: the one named, or $SHMBUS_DIR, or /dev/shm. */
 const char *segment_root_path(const char *folder);
@@ -102,6 +123,9 @@ int64_t segment_read(int descriptor, void *buffer, size_t bytes);
 /* Fills in 16 random bytes; the id of this boot, zero where it cannot be had. */
 int segment_random(uint8_t *out_bytes);
 void segment_boot_id(uint8_t *out_bytes);
+
+/* An id in digits. */
+void segment_hex(const uint8_t *id, char *out_text);
 
 /* Does a path in root lead to what this descriptor has open? */
 int segment_leads_to(int root, const char *path, int descriptor);
@@ -120,8 +144,25 @@ int segment_open_feed(const struct segment *segment, int flags);
 /* Removes the files in a bus's folder and the folder itself. The name in root is given. */
 void segment_remove_folder(int root, const char *path);
 
-/* Removes temporary folders whose maker is dead. */
+/* Removes temporary folders whose maker is dead. What was replaced says so first. */
 void segment_sweep(int root);
+
+/* Says in a segment that it was replaced: its name is another's by now. */
+void segment_say_replaced(unsigned char *feed, const struct feed_header *header);
+
+/* Where feed on hugetlbfs goes, and the size of its pages. */
+int segment_choose_hugetlbfs(const char *name, const struct shmbus_bus_options *options,
+                             char *out_path, size_t room, uint64_t *out_page);
+
+/* The error that the pool of huge pages has too few. */
+int segment_no_huge_pages(const char *name, uint64_t asked, uint64_t page);
+
+/* Writes the locator that leads from the bus's folder to feed on hugetlbfs. */
+int segment_write_locator(const struct segment *segment, const uint8_t *id, const char *path);
+
+/* Removes the hugetlbfs file that a folder's locator names, if it is of the same owner and
+ * segment. */
+void segment_remove_located(int folder);
 
 /* Maps a file shared, not given to children; alignment is a power of two, 0 for none. */
 int segment_map(int descriptor, uint64_t bytes, int protection, uint64_t alignment,
