@@ -984,8 +984,10 @@ SHMBUS_API int shmbus_consumer_valid(struct shmbus_consumer *consumer,
  * @param from_sequence  with SHMBUS_FROM_SEQUENCE.
  *
  * Returns: 0.
- * Errors: as shmbus_consumer_open(), and then the consumer stays as it is; -ESTALE the bus was
- *         replaced (open it again).
+ * Errors: as shmbus_consumer_open(), and then the consumer stays as it is and can try again, in the
+ *         entry that it keeps. It may be at the very moment of joining that a sequence goes: with
+ *         that -ERANGE its handles and its place have ended, and other calls return -ESTALE until
+ *         it has joined. -ESTALE the bus was replaced (open it again).
  * Ownership: handles and messages are gone.
  * Threads: the one that owns the consumer.
  * Blocks: not beyond file system calls.

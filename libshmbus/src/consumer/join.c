@@ -291,18 +291,22 @@ static int join_fresh(struct shmbus_consumer *consumer)
 }
 
 /* An observer leaves no trace: it begins where it likes, and is nobody's to heed. */
-static int join_unseen(struct shmbus_consumer *consumer)
+static void begin_unseen(struct shmbus_consumer *consumer, uint64_t begin)
 {
     static const _Atomic uint64_t never;
-    uint64_t begin;
-    int result = choose_begin(consumer, &begin);
-    if (result < 0)
-        return result;
     consumer->eviction = &never;
     consumer->epoch = 1;
     consumer->next = begin;
     consumer->stored = begin;
-    return 0;
+}
+
+static int join_unseen(struct shmbus_consumer *consumer)
+{
+    uint64_t begin;
+    int result = choose_begin(consumer, &begin);
+    if (result == 0)
+        begin_unseen(consumer, begin);
+    return result;
 }
 
 int consumer_join(struct shmbus_consumer *consumer)
@@ -328,6 +332,19 @@ int consumer_join(struct shmbus_consumer *consumer)
     return result;
 }
 
+/* With the entry that it has, which its life byte keeps for it whatever stands in there. The floor
+ * may rise above its place meanwhile: then it has none. */
+static int join_with_entry(struct shmbus_consumer *consumer, uint64_t begin)
+{
+    fill_entry(consumer);
+    int result = begin_at(consumer, begin);
+    if (result < 0) {
+        consumer_leave(consumer);
+        consumer_fail(consumer, -ESTALE, "its place was gone when it joined again (join again)");
+    }
+    return result;
+}
+
 int consumer_join_again(struct shmbus_consumer *consumer)
 {
     uint64_t begin;
@@ -337,22 +354,19 @@ int consumer_join_again(struct shmbus_consumer *consumer)
     consumer->is_lent = 0;
     consumer->lent_slab = HOLD_COPIED;
     holds_reset(&consumer->holds, layout_slab_total(consumer->header));
+    if (consumer->entry == NULL)
+        begin_unseen(consumer, begin);
+    else
+        result = join_with_entry(consumer, begin);
+    if (result < 0)
+        return result;
     consumer->received = 0;
     consumer->lost = 0;
     consumer->filtered = 0;
     consumer->aborted = 0;
     consumer->resumed = 0;
     consumer->deadline_from = 0;
-    if (consumer->entry == NULL)
-        return join_unseen(consumer);
-    fill_entry(consumer);
-    result = begin_at(consumer, begin);
-    /* The floor rose above the place meanwhile, and its entry is empty now. */
-    if (result < 0) {
-        consumer_leave(consumer);
-        consumer_fail(consumer, -ESTALE, "joining again failed (try it once more)");
-    }
-    return result;
+    return 0;
 }
 
 void consumer_leave(struct shmbus_consumer *consumer)
