@@ -181,6 +181,91 @@ START_TEST(evicted)
 }
 END_TEST
 
+/* Looks until nobody but the other one is there, or nobody at all. */
+static void look(int number)
+{
+    ck_assert_int_eq(shmbus_producer_health(producer, NULL, 0), number);
+}
+
+/* Whoever comes before the producer does: a reap by hand, one that joins in the entry, and one of
+ * another kind, or one more death in it that nobody saw. */
+START_TEST(dead_and_repaired_by_another)
+{
+    struct shmbus_consumer *other = NULL;
+    begin(0, 0);
+    struct child consumer = rig_start("watched", SHMBUS_REQUIRED, 0, NULL, NULL);
+    rig_publish_many(producer, 3, 8);
+    until(SHMBUS_HEALTH_WELL);
+    child_kill(&consumer);
+    if (_i == 0)
+        ck_assert_int_eq(shmbus_reap(BUS, NULL), 1);
+    else
+        other = rig_join("other", _i == 1 ? SHMBUS_REQUIRED : SHMBUS_OPTIONAL, 0);
+    look(_i == 1);
+    expect_told(1, SHMBUS_HEALTH_WELL, SHMBUS_HEALTH_DEAD);
+    ck_assert_uint_eq(told[0].entry, 0);
+    ck_assert_uint_eq(told[0].cursor, 0);
+    ck_assert_uint_eq(told[0].lag, 3);
+    for (int i = 0; i < 3; i++)
+        look(_i == 1);
+    ck_assert_uint_eq(count, 1);
+    shmbus_consumer_close(other);
+    look(0);
+    ck_assert_uint_eq(count, 1);
+    shmbus_producer_close(producer);
+}
+END_TEST
+
+START_TEST(its_grace_ended_by_another)
+{
+    begin(0, 0);
+    struct child consumer = rig_start("watched", SHMBUS_REQUIRED, STALL_NS, NULL, NULL);
+    rig_publish_many(producer, 3, 8);
+    until(SHMBUS_HEALTH_WELL);
+    child_kill(&consumer);
+    until(SHMBUS_HEALTH_GRACE);
+    ck_assert_int_eq(shmbus_reap(BUS, NULL), 1);
+    rig_sleep(2 * STALL_NS);
+    ck_assert_int_eq(shmbus_reap(BUS, NULL), 1);
+    look(0);
+    expect_told(2, SHMBUS_HEALTH_GRACE, SHMBUS_HEALTH_DEAD);
+    shmbus_producer_close(producer);
+}
+END_TEST
+
+/* Those that leave, resumed or not, did not die, and one that was evicted has been told of. */
+START_TEST(gone_and_not_dead)
+{
+    uint64_t resumed;
+    begin(SHMBUS_BUS_EVICT, 0);
+    struct child consumer = rig_start("watched", SHMBUS_REQUIRED, GUARD_NS, NULL, NULL);
+    rig_publish_many(producer, 3, 8);
+    until(SHMBUS_HEALTH_WELL);
+    child_kill(&consumer);
+    ck_assert_int_eq(shmbus_reap(BUS, NULL), 1);
+    until(SHMBUS_HEALTH_GRACE);
+    consumer = rig_start("watched", SHMBUS_REQUIRED, GUARD_NS, NULL, &resumed);
+    ck_assert_uint_eq(resumed, 1);
+    until(SHMBUS_HEALTH_WELL);
+    rig_leave(&consumer);
+    look(0);
+    expect_told(2, SHMBUS_HEALTH_GRACE, SHMBUS_HEALTH_WELL);
+    consumer = rig_start("watched", SHMBUS_REQUIRED, 0, NULL, NULL);
+    rig_publish_many(producer, 16, 8);
+    child_stop(&consumer);
+    while (told[count - 1].state != SHMBUS_HEALTH_EVICTED) {
+        int result = rig_publish(producer, 8);
+        ck_assert(result == -EAGAIN || told[count - 1].state == SHMBUS_HEALTH_EVICTED);
+    }
+    uint32_t before = count;
+    child_kill(&consumer);
+    ck_assert_int_eq(shmbus_reap(BUS, NULL), 1);
+    look(0);
+    ck_assert_uint_eq(count, before);
+    shmbus_producer_close(producer);
+}
+END_TEST
+
 /* Stalled first, by a call that does not wait for it; evicted once it blocks. */
 START_TEST(stalled_and_then_evicted)
 {
@@ -239,6 +324,9 @@ int main(void)
     tcase_add_test(tcase, in_grace_and_then_dead);
     tcase_add_test(tcase, in_grace_and_back);
     tcase_add_test(tcase, evicted);
+    tcase_add_loop_test(tcase, dead_and_repaired_by_another, 0, 3);
+    tcase_add_test(tcase, its_grace_ended_by_another);
+    tcase_add_test(tcase, gone_and_not_dead);
     tcase_add_test(tcase, stalled_and_then_evicted);
     tcase_add_test(tcase, only_required_ones);
     return support_run(suite);

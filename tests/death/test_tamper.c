@@ -284,6 +284,97 @@ START_TEST(a_takeover_over_forged_words)
 }
 END_TEST
 
+struct keeper {
+    uint64_t handle;
+    struct shmbus_consumer *consumer;
+};
+
+static int keeps(const struct shmbus_message *message, void *context)
+{
+    struct keeper *keeper = context;
+    rig_check(message);
+    ck_assert_int_eq(shmbus_consumer_retain(keeper->consumer, message, &keeper->handle), 0);
+    return 0;
+}
+
+/* A hold that somebody else ends, its count left as it was: who keeps the message finds out when it
+ * asks, and when it lets go. */
+START_TEST(an_ended_hold_is_found_out)
+{
+    static const uint32_t kinds[] = {SHMBUS_REQUIRED, SHMBUS_OPTIONAL};
+    struct shmbus_producer *producer = begin(0);
+    struct keeper keeper = {0, rig_join("victim", kinds[_i % 2], 0)};
+    struct shmbus_consumer *other = rig_join("other", SHMBUS_REQUIRED, 0);
+    struct shmbus_message message;
+    uint64_t copy;
+    rig_publish_many(producer, 1, 256);
+    ck_assert_int_eq(shmbus_consumer_poll(keeper.consumer, keeps, &keeper, 1), 1);
+    ck_assert_int_eq(shmbus_consumer_copy(keeper.consumer, keeper.handle, &copy), 0);
+    rig_next(other, 0);
+    ck_assert_int_eq(shmbus_consumer_held(keeper.consumer, copy, &message), 0);
+    ck_assert_int_eq(shmbus_consumer_valid(keeper.consumer, &message), 1);
+    uint64_t word = atomic_load(&entry_of(0)->holds[0]);
+    ck_assert_uint_ne(word, 0);
+    PUT(entry_of(0)->holds[0], 0);
+    ck_assert_int_eq(shmbus_consumer_valid(keeper.consumer, &message), 0);
+    /* With the hold in place again nothing is found, since nothing could have happened. */
+    if (_i < 2) {
+        PUT(entry_of(0)->holds[0], word);
+        ck_assert_int_eq(shmbus_consumer_valid(keeper.consumer, &message), 1);
+        PUT(entry_of(0)->holds[0], 0);
+    }
+    ck_assert_int_eq(shmbus_consumer_release(keeper.consumer, keeper.handle), 0);
+    ck_assert_int_eq(shmbus_consumer_release(keeper.consumer, copy), -ESTALE);
+    ck_assert_msg(support_says("changed") && support_says("what is held"), "%s",
+                  shmbus_error_text());
+    ck_assert_int_eq(shmbus_consumer_next(keeper.consumer, &message), -ESTALE);
+    ck_assert_msg(support_says("changed") && support_says("join again"), "%s", shmbus_error_text());
+    ck_assert_int_eq(shmbus_consumer_release(keeper.consumer, copy), -ESTALE);
+    ck_assert_int_eq(shmbus_consumer_rejoin(keeper.consumer, SHMBUS_FROM_TAIL, 0), 0);
+    rig_publish_many(producer, 1, 256);
+    rig_next(keeper.consumer, 1);
+    rig_next(other, 1);
+    shmbus_consumer_close(keeper.consumer);
+    ends_well(producer, other);
+}
+END_TEST
+
+static int lets_it_end(const struct shmbus_message *message, void *context)
+{
+    (void)message;
+    (void)context;
+    PUT(entry_of(0)->holds[0], 0);
+    return 0;
+}
+
+/* The hold of an optional consumer on the message that it is reading. */
+START_TEST(an_ended_hold_of_what_is_lent)
+{
+    struct shmbus_producer *producer = begin(0);
+    struct shmbus_consumer *consumer = rig_join("victim", SHMBUS_OPTIONAL, 0);
+    struct shmbus_consumer *other = rig_join("other", SHMBUS_REQUIRED, 0);
+    struct shmbus_message message;
+    rig_publish_many(producer, 2, 256);
+    rig_next(other, 0);
+    rig_next(other, 1);
+    if (_i == 0) {
+        ck_assert_int_eq(shmbus_consumer_poll(consumer, lets_it_end, NULL, 100), -ESTALE);
+        ck_assert_msg(support_says("from 0 to 0"), "%s", shmbus_error_text());
+    } else {
+        message = rig_next(consumer, 0);
+        ck_assert_int_eq(shmbus_consumer_valid(consumer, &message), 1);
+        PUT(entry_of(0)->holds[0], 0);
+        ck_assert_int_eq(shmbus_consumer_valid(consumer, &message), 0);
+        ck_assert_int_eq(shmbus_consumer_next(consumer, &message), -ESTALE);
+        ck_assert_msg(support_says("what it read last"), "%s", shmbus_error_text());
+    }
+    ck_assert_int_eq(shmbus_consumer_rejoin(consumer, SHMBUS_FROM_OLDEST, 0), 0);
+    rig_next(consumer, 0);
+    shmbus_consumer_close(consumer);
+    ends_well(producer, other);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("death tamper");
@@ -292,6 +383,8 @@ int main(void)
     tcase_add_loop_test(tcase, a_stopped_victim_holds_nobody_up, 0, FORGERIES);
     tcase_add_loop_test(tcase, a_dead_victim_holds_nobody_up, 0, FORGERIES);
     tcase_add_loop_test(tcase, nobody_resumes_at_a_forged_cursor, 0, 5);
+    tcase_add_loop_test(tcase, an_ended_hold_is_found_out, 0, 4);
+    tcase_add_loop_test(tcase, an_ended_hold_of_what_is_lent, 0, 2);
     tcase_add_loop_test(tcase, a_takeover_over_forged_words, 0, FORGERIES);
     return support_run(suite);
 }

@@ -617,7 +617,8 @@ SHMBUS_API int shmbus_producer_required(struct shmbus_producer *producer, uint64
 SHMBUS_API int shmbus_producer_skip(struct shmbus_producer *producer, uint64_t count);
 
 /**
- * Looks at the health of every required consumer, and calls on_health for those that changed.
+ * Looks at the health of every required consumer, and calls on_health for those that changed, also
+ * for one that it saw before and that died, whoever repaired what it left.
  *
  * @param producer    the producer.
  * @param out_health  receives up to room of them, in the order of their entries; may be NULL when
@@ -749,7 +750,9 @@ enum shmbus_after_gone {
     SHMBUS_AFTER_GO_ON = 1, /* it goes on as if the other had passed everything */
 };
 
-/* How a consumer attaches. */
+/* How a consumer attaches. hold_quota bounds what it keeps of the pool: each handle keeps at most
+ * one slab. The message that is being read has no handle and keeps its slab too, so that one more
+ * is to be reckoned with for each consumer. */
 struct shmbus_consumer_options {
     size_t struct_bytes;    /* sizeof(struct shmbus_consumer_options) */
     const char *folder;     /* NULL: $SHMBUS_DIR, and without that /dev/shm */
@@ -952,8 +955,9 @@ SHMBUS_API int shmbus_consumer_held(struct shmbus_consumer *consumer, uint64_t h
  * @param handle    of the kept message.
  *
  * Returns: 0.
- * Errors: -ESTALE released already, forged, or another consumer's: nothing was changed; -EBUSY,
- *         -ECHILD as shmbus_consumer_copy().
+ * Errors: -ESTALE released already, forged, or another consumer's: nothing was changed; or, as the
+ *         text says, somebody else ended the hold: the handle is gone, the message was not to be
+ *         trusted, and the consumer is to join again. -EBUSY, -ECHILD as shmbus_consumer_copy().
  * Ownership: the handle is gone.
  * Threads: the one that owns the consumer.
  * Blocks: never; allocates nothing; no system call.
@@ -961,8 +965,8 @@ SHMBUS_API int shmbus_consumer_held(struct shmbus_consumer *consumer, uint64_t h
 SHMBUS_API int shmbus_consumer_release(struct shmbus_consumer *consumer, uint64_t handle);
 
 /**
- * Asks whether what was read of a message can be trusted: for a required consumer that it is not
- * evicted, so that nothing of it was overwritten.
+ * Asks whether what was read of a message can be trusted: the consumer is not evicted, its words
+ * are as it left them, and the hold that keeps the message is there: nothing of it was overwritten.
  *
  * @param consumer  the consumer.
  * @param message   one that poll is handing out, that next gave last, or that is held.

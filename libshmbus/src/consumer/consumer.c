@@ -277,7 +277,7 @@ int shmbus_consumer_valid(struct shmbus_consumer *consumer, const struct shmbus_
     else if (consumer->options.kind != SHMBUS_REQUIRED && message->handle == 0)
         result = 1;
     else
-        result = !consumer_words_changed(consumer);
+        result = !consumer_words_changed(consumer) && !holds_lost(consumer, message->handle);
     guard_leave(&consumer->guard);
     return result;
 }

@@ -88,6 +88,9 @@ int consumer_join_again(struct shmbus_consumer *consumer);
 /* Are this consumer's words not as it left them, or is it evicted? After every read of payloads. */
 int consumer_words_changed(const struct shmbus_consumer *consumer);
 
+/* They are: fails for good with -ESTALE, and says what not to trust. */
+int consumer_evicted(struct shmbus_consumer *consumer);
+
 /* Goes on at the place that one of this name left when it died. Returns 1, 0 when there is none, or
  * an errno: -EBUSY when one of this name lives. */
 int consumer_resume(struct shmbus_consumer *consumer);
@@ -144,8 +147,13 @@ void holds_end(struct holds *holds);
 /* Takes all handles back. */
 void holds_reset(struct holds *holds, uint64_t slab_total);
 
-/* One more, and one fewer, reason to hold a slab. */
+/* One more, and one fewer, reason to hold a slab. If it turns out with the last one that the hold
+ * was not there any more, which only somebody else can have done, the consumer fails with -ESTALE.
+ */
 void hold_slab(struct shmbus_consumer *consumer, uint64_t slab);
-void unhold_slab(struct shmbus_consumer *consumer, uint64_t slab);
+int unhold_slab(struct shmbus_consumer *consumer, uint64_t slab);
+
+/* Is the slab of this handle one that is held, without its hold being there? */
+int holds_lost(const struct shmbus_consumer *consumer, uint64_t handle);
 
 #endif

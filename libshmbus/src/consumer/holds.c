@@ -105,11 +105,31 @@ void hold_slab(struct shmbus_consumer *consumer, uint64_t slab)
                           memory_order_release);
 }
 
-void unhold_slab(struct shmbus_consumer *consumer, uint64_t slab)
+/* Does this consumer's bit for a slab stand as it set it? */
+static int is_held(const struct shmbus_consumer *consumer, uint64_t slab)
+{
+    /* relaxed: its own word, and whether it is still that */
+    uint64_t word = atomic_load_explicit(&consumer->entry->holds[slab / 64], memory_order_relaxed);
+    return (int)(word >> (slab % 64) & 1);
+}
+
+int holds_lost(const struct shmbus_consumer *consumer, uint64_t handle)
+{
+    const struct feed_header *header = consumer->header;
+    uint32_t class_index = handle_class(handle);
+    if (consumer->entry == NULL || class_index >= header->class_count ||
+        handle_index(handle) >= header->classes[class_index].slab_count)
+        return 0;
+    uint64_t slab = consumer_slab_of(consumer, handle);
+    return consumer->holds.uses[slab] > 0 && !is_held(consumer, slab);
+}
+
+int unhold_slab(struct shmbus_consumer *consumer, uint64_t slab)
 {
     struct control_entry *entry = consumer->entry;
     if (--consumer->holds.uses[slab] > 0)
-        return;
+        return 0;
+    int lost = !is_held(consumer, slab);
     /* relaxed: its own word */
     uint64_t word = atomic_load_explicit(&entry->holds[slab / 64], memory_order_relaxed);
     consumer->holds.bits--;
@@ -118,6 +138,7 @@ void unhold_slab(struct shmbus_consumer *consumer, uint64_t slab)
                           memory_order_release);
     /* ORDER(hold_clear:A) pairs holding:B: every read of the slab before its reuse */
     atomic_store_explicit(&entry->holding, consumer->holds.bits, memory_order_release);
+    return lost && consumer->failed == 0 ? consumer_evicted(consumer) : 0;
 }
 
 /* Copies a payload into a row's own memory. */
@@ -231,7 +252,7 @@ int shmbus_consumer_release(struct shmbus_consumer *consumer, uint64_t handle)
     result = find(consumer, handle, &hold);
     if (result == 0) {
         if (hold->slab != HOLD_COPIED)
-            unhold_slab(consumer, hold->slab);
+            result = unhold_slab(consumer, hold->slab);
         hold->generation++;
         hold->next = holds->first_free;
         holds->first_free = (uint32_t)(hold - holds->hold);

@@ -31,7 +31,7 @@ static int orphaned(void)
     return error_constant(-ECHILD, "the consumer is another process's (open it again after fork)");
 }
 
-static int evicted(struct shmbus_consumer *consumer)
+int consumer_evicted(struct shmbus_consumer *consumer)
 {
     /* relaxed: only chooses the text */
     int by_producer =
@@ -50,7 +50,8 @@ static int evicted(struct shmbus_consumer *consumer)
                   who, consumer->next);
     return consumer_fail(consumer, -ESTALE,
                          by_producer ? "evicted by the producer (join again)"
-                                     : "somebody else changed this consumer's words (join again)");
+                                     : "somebody else changed this consumer's words: do not trust "
+                                       "what it read last, nor what is held (join again)");
 }
 
 /* Are this consumer's words as it left them, and is it not evicted? Called after the payloads were
@@ -82,7 +83,7 @@ int consumer_advance(struct shmbus_consumer *consumer)
         return consumer->orphaned ? orphaned() : 0;
     }
     if (own_words_changed(consumer))
-        return evicted(consumer);
+        return consumer_evicted(consumer);
     /* relaxed: a count for whoever looks on */
     atomic_store_explicit(&entry->received, consumer->received, memory_order_relaxed);
     /* ORDER(cursor:A) pairs gate_scan:B: payloads are read, and holds set, before the cursor */
@@ -266,7 +267,7 @@ int consumer_nothing_there(struct shmbus_consumer *consumer)
     if (result < 0)
         return result;
     if (consumer_words_changed(consumer))
-        return evicted(consumer);
+        return consumer_evicted(consumer);
     if (consumer->header->max_producers > 1 && consumer_steps_over(consumer, 0))
         return CONSUMER_AGAIN;
     /* ORDER(bus_state:B) pairs close:A, end:A, open:A, replaced:A: the end before the last look at

@@ -245,6 +245,8 @@ struct control_entry {
     uint32_t after_gone;  /* enum shmbus_after_gone */
     uint32_t after_count; /* how many it runs after */
     struct layout_name after[SHMBUS_AFTER_MAX];
+    /* writer: who repairs it */
+    _Atomic uint64_t died_epoch; /* of the last one that was found dead here */
     /* writer: this consumer; one bit for each slab of all classes, in their order */
     alignas(LAYOUT_APART) _Atomic uint64_t holds[];
 };

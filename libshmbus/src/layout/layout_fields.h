@@ -125,7 +125,8 @@
     F(control_entry, grace_until_ns, 224, 8)                                                       \
     F(control_entry, after_gone, 232, 4)                                                           \
     F(control_entry, after_count, 236, 4)                                                          \
-    F(control_entry, after, 240, 576)
+    F(control_entry, after, 240, 576)                                                              \
+    F(control_entry, died_epoch, 816, 8)
 
 #define LAYOUT_ASSERT_FIELD(type, field, at, bytes)                                                \
     _Static_assert(offsetof(struct type, field) == (at), #type "." #field " moved");               \

@@ -19,11 +19,18 @@ struct look {
     uint64_t cursor;
 };
 
+/* When all of them are looked at: against which end of the stream, and at what time. */
+struct moment {
+    uint64_t end;
+    int64_t now;
+};
+
 static int look_at(const struct shmbus_producer *producer, uint32_t index, struct look *out_look)
 {
     struct control_entry *entry = gate_entry(&producer->gate, index);
     out_look->verdict = gate_verdict(&producer->gate, index);
-    /* ORDER(health_state:B) pairs join_active:A: the entry is filled in before it is active */
+    /* ORDER(health_state:B) pairs join_active:A, leave:A: the entry is filled in before it is
+     * active, and says who died in it before it is free */
     uint32_t state = atomic_load_explicit(&entry->state, memory_order_acquire);
     /* relaxed: stored before the state, or told apart by the epoch */
     uint32_t kind = atomic_load_explicit(&entry->kind, memory_order_relaxed);
@@ -39,8 +46,10 @@ static int look_at(const struct shmbus_producer *producer, uint32_t index, struc
 
 /* Judges progress since the last look. */
 static uint32_t judge(const struct shmbus_producer *producer, uint32_t index,
-                      const struct look *look, struct health *health, uint64_t end, int64_t now)
+                      const struct look *look, struct health *health, const struct moment *moment)
 {
+    int64_t now = moment->now;
+    uint64_t end = moment->end;
     const struct segment *segment = &producer->segment;
     if (look->verdict == look->epoch)
         return SHMBUS_HEALTH_EVICTED;
@@ -60,17 +69,43 @@ static uint32_t judge(const struct shmbus_producer *producer, uint32_t index,
                                                               : SHMBUS_HEALTH_WELL;
 }
 
-static void describe(uint32_t index, const struct look *look, const struct health *health,
-                     uint32_t before, uint64_t end, int64_t now, struct shmbus_health *out_health)
+static void describe(const struct shmbus_producer *producer, uint32_t index, uint32_t before,
+                     const struct moment *moment, struct shmbus_health *out_health)
 {
+    const struct health *health = &producer->health[index];
     memset(out_health, 0, sizeof *out_health);
-    memcpy(out_health->name, look->entry->name, SHMBUS_NAME_MAX);
+    memcpy(out_health->name, health->name, sizeof out_health->name);
     out_health->entry = index;
     out_health->state = health->state;
     out_health->before = before;
-    out_health->cursor = look->cursor;
-    out_health->lag = look->cursor < end ? end - look->cursor : 0;
-    out_health->since_ns = health->since_ns > 0 ? now - health->since_ns : 0;
+    out_health->cursor = health->cursor;
+    out_health->lag = health->cursor < moment->end ? moment->end - health->cursor : 0;
+    out_health->since_ns = health->since_ns > 0 ? moment->now - health->since_ns : 0;
+}
+
+static void tell(struct shmbus_producer *producer, const struct shmbus_health *described)
+{
+    if (described->state != described->before && producer->on_health != NULL)
+        producer->on_health(producer->context, described);
+}
+
+/* The one that was seen here last is not here any more. If it died, and somebody else repaired its
+ * entry before this producer looked, that is told now. */
+static void tell_if_died(struct shmbus_producer *producer, uint32_t index,
+                         const struct moment *moment)
+{
+    struct health *health = &producer->health[index];
+    uint32_t before = health->state;
+    struct shmbus_health described;
+    if (health->epoch == 0 || before == SHMBUS_HEALTH_DEAD || before == SHMBUS_HEALTH_EVICTED)
+        return;
+    /* relaxed: stored before the state, which was acquired */
+    if (atomic_load_explicit(&gate_entry(&producer->gate, index)->died_epoch,
+                             memory_order_relaxed) != health->epoch)
+        return;
+    health->state = SHMBUS_HEALTH_DEAD;
+    describe(producer, index, before, moment, &described);
+    tell(producer, &described);
 }
 
 /* Another producer may be judging the same entry: then it is looked at again next time. */
@@ -105,35 +140,45 @@ static int blocks(const struct shmbus_producer *producer, uint32_t index, const 
     return 0;
 }
 
+/* Looks at one of them that is here; keeps what it is seen as. */
+static void look_at_one(struct shmbus_producer *producer, uint32_t index, const struct look *look,
+                        int blocked, const struct moment *moment, struct shmbus_health *out_health)
+{
+    const struct segment *segment = &producer->segment;
+    struct health *health = &producer->health[index];
+    uint32_t before = health->epoch == look->epoch ? health->state : SHMBUS_HEALTH_WELL;
+    uint32_t state = judge(producer, index, look, health, moment);
+    health->epoch = look->epoch;
+    health->cursor = look->cursor;
+    health->state = state;
+    memcpy(health->name, look->entry->name, SHMBUS_NAME_MAX);
+    if (state == SHMBUS_HEALTH_STALLED && blocked && (segment->header.flags & SHMBUS_BUS_EVICT) &&
+        blocks(producer, index, look))
+        evict(producer, index, look, health);
+    /* relaxed: for whoever looks on */
+    atomic_store_explicit(&segment_verdicts(segment)[index].stalled_epoch,
+                          state == SHMBUS_HEALTH_STALLED ? look->epoch : 0, memory_order_relaxed);
+    describe(producer, index, before, moment, out_health);
+}
+
 int producer_look_at_health(struct shmbus_producer *producer, int blocked,
                             struct shmbus_health *out_health, uint32_t room)
 {
-    const struct feed_header *header = &producer->segment.header;
-    uint64_t end = producer_end(producer);
-    int64_t now = wait_now();
+    struct moment moment = {.end = producer_end(producer), .now = wait_now()};
     uint32_t count = 0;
     for (uint32_t i = 0; i < producer->gate.known; i++) {
-        struct health *health = &producer->health[i];
         struct shmbus_health described;
-        struct look look;
-        if (!look_at(producer, i, &look))
+        struct look look = {0};
+        int is_here = look_at(producer, i, &look);
+        if (!is_here || look.epoch != producer->health[i].epoch)
+            tell_if_died(producer, i, &moment);
+        /* A callback forked, and this is the child, which has no mapping. */
+        if (producer->orphaned)
+            return producer_refuse(producer);
+        if (!is_here)
             continue;
-        uint32_t before = health->epoch == look.epoch ? health->state : SHMBUS_HEALTH_WELL;
-        uint32_t state = judge(producer, i, &look, health, end, now);
-        health->epoch = look.epoch;
-        health->cursor = look.cursor;
-        health->state = state;
-        if (state == SHMBUS_HEALTH_STALLED && blocked && (header->flags & SHMBUS_BUS_EVICT) &&
-            blocks(producer, i, &look))
-            evict(producer, i, &look, health);
-        /* relaxed: for whoever looks on */
-        atomic_store_explicit(&segment_verdicts(&producer->segment)[i].stalled_epoch,
-                              state == SHMBUS_HEALTH_STALLED ? look.epoch : 0,
-                              memory_order_relaxed);
-        describe(i, &look, health, before, end, now, &described);
-        if (health->state != before && producer->on_health != NULL)
-            producer->on_health(producer->context, &described);
-        /* The callback forked, and this is the child, which has no mapping. */
+        look_at_one(producer, i, &look, blocked, &moment, &described);
+        tell(producer, &described);
         if (producer->orphaned)
             return producer_refuse(producer);
         if (count < room)

@@ -31,6 +31,7 @@ struct health {
     uint64_t cursor;
     int64_t since_ns; /* when it was first seen there with something to read; 0: it has nothing */
     uint32_t state;   /* enum shmbus_health_state */
+    char name[SHMBUS_NAME_MAX + 1];
 };
 
 /* What a producer among many has besides. */

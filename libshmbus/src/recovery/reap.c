@@ -22,7 +22,8 @@ void recovery_clear_holds(struct control_entry *entry, uint64_t slab_total)
 void recovery_clear_entry(struct control_entry *entry, uint64_t slab_total)
 {
     recovery_clear_holds(entry, slab_total);
-    /* ORDER(leave:A) pairs state:B, holder_state:B: the entry is empty before it is free */
+    /* ORDER(leave:A) pairs state:B, holder_state:B, health_state:B: the entry is empty before it is
+     * free */
     atomic_store_explicit(&entry->state, ENTRY_FREE, memory_order_seq_cst);
 }
 
@@ -34,6 +35,14 @@ static void begin_grace(struct control_entry *entry, int64_t until_ns, uint64_t 
     /* ORDER(grace:A) pairs state:B, holder_state:B, resume_state:B: its holds end, and its cursor
      * still gates */
     atomic_store_explicit(&entry->state, ENTRY_GRACE, memory_order_seq_cst);
+}
+
+/* A producer that did not come to see the dead one in its entry can still tell by the epoch. */
+static void bury(struct control_entry *entry, uint64_t epoch, uint64_t slab_total)
+{
+    /* relaxed: the state releases it */
+    atomic_store_explicit(&entry->died_epoch, epoch, memory_order_relaxed);
+    recovery_clear_entry(entry, slab_total);
 }
 
 int recovery_repair(const struct segment *segment, uint32_t index)
@@ -58,7 +67,7 @@ int recovery_repair(const struct segment *segment, uint32_t index)
         grace_ns <= INT64_MAX - now)
         begin_grace(entry, now + grace_ns, slab_total);
     else
-        recovery_clear_entry(entry, slab_total);
+        bury(entry, epoch, slab_total);
     return 1;
 }
 
