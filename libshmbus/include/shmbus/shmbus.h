@@ -243,7 +243,7 @@ SHMBUS_API int shmbus_reap(const char *name, const char *folder);
 
 /* How a required consumer is doing, as its producer sees it. */
 enum shmbus_health_state {
-    SHMBUS_HEALTH_WELL = 0,    /* has nothing to read, or goes on */
+    SHMBUS_HEALTH_WELL = 0,    /* has nothing that it may read, or goes on */
     SHMBUS_HEALTH_STALLED = 1, /* has messages to read, and did not go on for stall_ns */
     SHMBUS_HEALTH_GRACE = 2,   /* died, and its place is kept for a while */
     SHMBUS_HEALTH_DEAD = 3,    /* died; no longer gates */
@@ -258,7 +258,7 @@ struct shmbus_health {
     uint32_t before;  /* in a callback: the state that it had */
     uint64_t cursor;  /* the next sequence that it will read */
     uint64_t lag;     /* messages that it has to read */
-    int64_t since_ns; /* how long it did not go on; 0 when it has nothing to read */
+    int64_t since_ns; /* how long it did not go on; 0 when it has nothing that it may read */
 };
 
 /* How a producer behaves. */
@@ -732,22 +732,25 @@ enum shmbus_from {
 /* What a consumer is told besides messages. */
 enum shmbus_event_kind {
     SHMBUS_EVENT_LOST = 1, /* sequences that it will never see: it lagged, or they were skipped */
-    SHMBUS_EVENT_ABORTED = 2,  /* sequences whose claims were never published */
-    SHMBUS_EVENT_DEADLINE = 3, /* no message for deadline_ns; once until the next message */
+    SHMBUS_EVENT_ABORTED = 2,    /* sequences whose claims were never published */
+    SHMBUS_EVENT_DEADLINE = 3,   /* no message for deadline_ns; once until the next message */
+    SHMBUS_EVENT_AFTER_GONE = 4, /* nobody is there any more of a name that it runs after */
+    SHMBUS_EVENT_AFTER_BACK = 5, /* with SHMBUS_AFTER_WAIT: somebody is again */
 };
 
 /* An event, in the order of the stream: before the message that follows it. */
 struct shmbus_event {
     uint32_t kind;   /* enum shmbus_event_kind */
     uint32_t unused; /* 0 */
-    uint64_t first;  /* sequence; of a deadline the one that is waited for */
-    uint64_t count;  /* sequences from first on; 0 of a deadline */
+    uint64_t first; /* sequence; of a deadline the one that is waited for; of SHMBUS_EVENT_AFTER_...
+                       the name's index in after */
+    uint64_t count; /* sequences from first on; 0 of a deadline and of SHMBUS_EVENT_AFTER_... */
 };
 
 /* What becomes of one that runs after another when that one is gone, or is not there yet. */
 enum shmbus_after_gone {
-    SHMBUS_AFTER_WAIT = 0,  /* it waits until one of that name is there */
-    SHMBUS_AFTER_GO_ON = 1, /* it goes on as if the other had passed everything */
+    SHMBUS_AFTER_WAIT = 0,  /* it waits until one of that name is there, and then runs after that */
+    SHMBUS_AFTER_GO_ON = 1, /* it goes on for good as if the other had passed everything */
 };
 
 /* How a consumer attaches. hold_quota bounds what it keeps of the pool: each handle keeps at most
@@ -817,13 +820,14 @@ struct shmbus_consumer_stats {
  *         such bus (after wait_ns); -EACCES, -EPERM not allowed, with who may; -EUSERS every entry
  *         is taken, or kept for one that died; -EBUSY with grace_ns: one of that name lives, or is
  *         being repaired; -ERANGE from_sequence is not on the bus, with the oldest and newest that
- *         are; -ENOTDIR the folder of buses is no folder; -EBADMSG damaged header, a file that is
- *         missing or not a file, or one shorter than the header says, both sizes named; -EPROTO
- *         another byte order or not a bus at all; -EPROTONOSUPPORT another layout version or a
- *         feature that this library does not know, both sides named; -EPROTOTYPE a type is not
- *         registered as expected, both layouts named; -ESTALE a bus of an earlier boot, or one that
- *         was replaced meanwhile; -ENOTSUP that kind of consumer is not to be had; -ENOMEM,
- *         -EMFILE, -ENFILE out of it; -EIO the file system failed.
+ *         are; -ELOOP it would run after itself, with the way back; -ENOTDIR the folder of buses is
+ *         no folder; -EBADMSG damaged header, a file that is missing or not a file, or one shorter
+ *         than the header says, both sizes named; -EPROTO another byte order or not a bus at all;
+ *         -EPROTONOSUPPORT another layout version or a feature that this library does not know,
+ *         both sides named; -EPROTOTYPE a type is not registered as expected, both layouts named;
+ *         -ESTALE a bus of an earlier boot, or one that was replaced meanwhile; -ENOTSUP that kind
+ *         of consumer is not to be had; -ENOMEM, -EMFILE, -ENFILE out of it; -EIO the file system
+ *         failed.
  * Ownership: the consumer is the caller's, to be ended with shmbus_consumer_close().
  * Threads: any; the consumer then belongs to one thread at a time.
  * Blocks: for up to wait_ns; allocates.
@@ -838,7 +842,8 @@ SHMBUS_API int shmbus_consumer_open(const char *name, const struct shmbus_consum
  *
  * Returns: nothing.
  * Errors: none.
- * Ownership: the consumer, its messages and handles are gone.
+ * Ownership: the consumer, its messages and handles are gone. What it has read counts for those
+ *            that run after it, but for the message that next() gave last.
  * Threads: the one that owns the consumer.
  * Blocks: never.
  */
@@ -853,14 +858,17 @@ SHMBUS_API void shmbus_consumer_close(struct shmbus_consumer *consumer);
  * @param context   handed to it.
  * @param most      how many at most; 0 is none.
  *
- * Returns: how many were handed out; 0 when there is none now.
+ * Returns: how many were handed out; 0 when there is none now, or none that those that it runs
+ *          after have passed.
  * Errors: -EPIPE the stream has ended and all of it was read; -ESTALE this consumer was evicted, or
  *         its own words were changed by somebody else: do not trust the last batch; -EBADMSG the
  *         feed is damaged at the cursor, which stays; -EBUSY another thread is inside (debug
  *         builds); -ECHILD the consumer is another process's; -EINVAL handler is NULL.
  * Ownership: a message's data is good until its callback returns.
  * Threads: the one that owns the consumer.
- * Blocks: never; allocates nothing; no system call.
+ * Blocks: never; allocates nothing; no system call, but for one that runs after others: when these
+ *         keep a message from it for 20 ms, it asks the kernel whether they live, and again every
+ *         20 ms.
  */
 SHMBUS_API int shmbus_consumer_poll(struct shmbus_consumer *consumer, shmbus_handler *handler,
                                     void *context, uint32_t most);
@@ -876,7 +884,7 @@ SHMBUS_API int shmbus_consumer_poll(struct shmbus_consumer *consumer, shmbus_han
  * Errors: as shmbus_consumer_poll().
  * Ownership: the message's data is good until the next call of next, poll, wait or close.
  * Threads: the one that owns the consumer.
- * Blocks: never; allocates nothing; no system call.
+ * Blocks: never; allocates nothing; no system call, but as shmbus_consumer_poll().
  */
 SHMBUS_API int shmbus_consumer_next(struct shmbus_consumer *consumer,
                                     struct shmbus_message *out_message);
@@ -1129,7 +1137,8 @@ struct shmbus_consumer_info {
     uint32_t pid;    /* in its own PID namespace */
     uint32_t kind;   /* enum shmbus_kind */
     uint32_t life;   /* enum shmbus_life */
-    uint32_t gates;  /* 1 for the slowest required one that is heeded */
+    uint32_t gates;  /* 1 for the slowest required one that is heeded; of two as slow, the one that
+                        the other runs after */
     uint64_t cursor; /* the next sequence that it will read */
     uint64_t lag;    /* messages between it and the true tail */
     uint64_t received;
@@ -1139,6 +1148,11 @@ struct shmbus_consumer_info {
     uint64_t aborted;
     int64_t grace_ns;      /* how long its place is kept if it dies */
     int64_t grace_left_ns; /* in grace: how long it is still kept */
+    uint32_t after_count;  /* how many names it runs after */
+    uint32_t after_gone;   /* enum shmbus_after_gone */
+    uint32_t behind;       /* 1: one of them has not passed what it is to read next */
+    uint32_t unused;       /* 0 */
+    char after[SHMBUS_AFTER_MAX][SHMBUS_NAME_MAX + 1]; /* the names */
 };
 
 /**

@@ -4,7 +4,7 @@
  * floors, steps over the hole of one that is proven dead, and the stream has ended only when none
  * is left.
  */
-#include "consumer/consumer.h"
+#include "consumer/after.h"
 
 /* One that only polls asks the kernel once in so many looks at the same hole. */
 #define LOOKS_PER_PROBE 4096u
@@ -40,6 +40,8 @@ int consumer_steps_over(struct shmbus_consumer *consumer, int probe)
     struct slot_header *slot = ring_slot(&consumer->ring, consumer->next);
     uint64_t stamp = ring_poll(slot);
     if (!stamp_is_of(stamp, consumer->next) || !stamp_is_writing(stamp))
+        return 0;
+    if (consumer->next >= consumer->limit && !after_raise(consumer))
         return 0;
     if (consumer->hole != consumer->next)
         consumer->hole_looks = 0;

@@ -2,7 +2,7 @@
 /*
  * Opening and closing a consumer, joining again, its counts, and offsets inside messages.
  */
-#include "consumer/consumer.h"
+#include "consumer/after.h"
 
 #include "error/error.h"
 
@@ -136,8 +136,9 @@ static void set_view(struct shmbus_consumer *consumer)
     consumer->ring = ring_view(consumer->segment.feed, header);
     consumer->store_every = every < STORE_EVERY_MAX ? every : STORE_EVERY_MAX;
     consumer->lent_slab = HOLD_COPIED;
-    consumer->is_plain =
-        consumer->options.kind == SHMBUS_REQUIRED && consumer->options.types == NULL;
+    consumer->limit = UINT64_MAX;
+    consumer->is_plain = consumer->options.kind == SHMBUS_REQUIRED &&
+                         consumer->options.types == NULL && consumer->options.after_count == 0;
 }
 
 static int begin(struct shmbus_consumer *consumer)
@@ -150,6 +151,8 @@ static int begin(struct shmbus_consumer *consumer)
     if (result == 0)
         result = make_room(consumer);
     if (result == 0)
+        result = after_make(consumer);
+    if (result == 0)
         result = consumer_join(consumer);
     if (result < 0)
         return result;
@@ -160,6 +163,7 @@ static int begin(struct shmbus_consumer *consumer)
     consumer->options.types = NULL;
     consumer->options.expected = NULL;
     consumer->options.name = consumer->name;
+    consumer->options.after = NULL;
     return result;
 }
 
@@ -171,6 +175,7 @@ static void discard(struct shmbus_consumer *consumer)
     } wanted = {consumer->wanted};
     segment_close(&consumer->segment);
     holds_end(&consumer->holds);
+    after_end(consumer->after);
     free(wanted.given);
     free(consumer->copy);
     free(consumer);
@@ -180,6 +185,7 @@ int shmbus_consumer_open(const char *name, const struct shmbus_consumer_options 
                          struct shmbus_consumer **out_consumer)
 {
     struct shmbus_consumer_options taken = {0};
+    char own[SHMBUS_NAME_MAX + 1];
     int result = layout_check_name("bus", name);
     if (result == 0)
         result = layout_take_options(options, sizeof taken, "consumer options", &taken);
@@ -187,11 +193,15 @@ int shmbus_consumer_open(const char *name, const struct shmbus_consumer_options 
         result = check_options(&taken);
     if (result < 0)
         return result;
+    choose_name(taken.name, own);
+    result = after_check(&taken, own);
+    if (result < 0)
+        return result;
     struct shmbus_consumer *consumer = calloc(1, sizeof *consumer);
     if (consumer == NULL)
         return error_set(-ENOMEM, "%s: no memory left for a consumer", name);
     consumer->options = taken;
-    choose_name(taken.name, consumer->name);
+    memcpy(consumer->name, own, sizeof own);
     int saved = errno;
     segment_begin(&consumer->segment, name);
     enum segment_role role = taken.kind == SHMBUS_OBSERVER ? SEGMENT_OBSERVE : SEGMENT_CONSUME;
@@ -211,6 +221,17 @@ int shmbus_consumer_open(const char *name, const struct shmbus_consumer_options 
     return 0;
 }
 
+/* What was read counts for those that run after it; the message that next() gave last does not,
+ * since nothing says that it was finished with. */
+static void finish_reading(struct shmbus_consumer *consumer)
+{
+    if (consumer->failed != 0 || consumer->entry == NULL)
+        return;
+    consumer->next -= consumer->is_lent;
+    if (consumer->next > consumer->stored)
+        consumer_advance(consumer);
+}
+
 void shmbus_consumer_close(struct shmbus_consumer *consumer)
 {
     if (consumer == NULL)
@@ -223,6 +244,7 @@ void shmbus_consumer_close(struct shmbus_consumer *consumer)
     process_hold();
     process_remove(&consumer->object);
     process_release();
+    finish_reading(consumer);
     consumer_leave(consumer);
     discard(consumer);
 }

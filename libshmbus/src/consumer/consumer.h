@@ -3,7 +3,8 @@
  * The consumer object: private memory of one thread, over its own entry in control and a read-only
  * view of feed.
  *
- * A required consumer that wants every type reads by the shortest path (poll.c). Everything else,
+ * A required consumer that wants every type, and runs after nobody, reads by the shortest path
+ * (poll.c). Everything else,
  * and everything that can fail, is behind "the expected stamp is not there" (look.c): after a fork,
  * and once the consumer has failed for good, its ring is a slot of zeros, so that every call gets
  * there and is refused.
@@ -52,7 +53,7 @@ struct shmbus_consumer {
     const struct feed_state *state;
     struct shmbus_message lent; /* handed out last */
     uint32_t is_lent;
-    uint32_t is_plain; /* required, and wants every type */
+    uint32_t is_plain; /* required, wants every type, and runs after nobody */
     uint64_t received;
     struct guard guard;
 
@@ -76,6 +77,8 @@ struct shmbus_consumer {
     int failed; /* for good: what every call returns */
     const char *why;
     uint32_t orphaned;
+    uint64_t limit;      /* it may read below this; UINT64_MAX of one that runs after nobody */
+    struct after *after; /* whom it runs after; NULL: nobody */
 };
 
 /* Takes an entry in control and begins where the options say. Returns 0 or an errno with its
@@ -134,6 +137,13 @@ void consumer_go_past_aborted(struct shmbus_consumer *consumer);
 
 /* The message that was lent is finished with. */
 void consumer_finish(struct shmbus_consumer *consumer);
+
+/* Tells on_event. */
+void consumer_tell(const struct shmbus_consumer *consumer, uint32_t kind, uint64_t first,
+                   uint64_t count);
+
+/* Is the next message there, and held back until another has passed it? As of the last look. */
+int consumer_is_behind(const struct shmbus_consumer *consumer);
 
 /* Sequences from first on will not be seen: counts them and says so. */
 void consumer_tell_lost(struct shmbus_consumer *consumer, uint64_t first, uint64_t count);

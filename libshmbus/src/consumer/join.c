@@ -3,7 +3,7 @@
  * Joining and leaving: an entry of control with its life lock, then the handshake with a producer
  * that may be raising the floor (drawn in ring/gate.h).
  */
-#include "consumer/consumer.h"
+#include "consumer/after.h"
 #include "error/error.h"
 #include "recovery/recovery.h"
 #include "wait/wait.h"
@@ -123,11 +123,12 @@ static void fill_entry(struct shmbus_consumer *consumer)
     consumer->epoch = epoch == evicted || epoch == 0 ? evicted + 1 : epoch;
     if (consumer->epoch == 0)
         consumer->epoch = 1;
-    atomic_store_explicit(&entry->state, ENTRY_JOINING, memory_order_relaxed);
     /* ORDER(join_epoch:A) pairs scan_epoch:B: the one before has left, and the floor is not loaded
      */
     atomic_store_explicit(&entry->epoch, consumer->epoch, memory_order_seq_cst);
-    /* relaxed: as above */
+    /* ORDER(join_fill:A) pairs way_words:B: another epoch before other words */
+    atomic_thread_fence(memory_order_release);
+    /* relaxed: the state releases them */
     atomic_store_explicit(&entry->kind, consumer->options.kind, memory_order_relaxed);
     atomic_store_explicit(&entry->received, 0, memory_order_relaxed);
     atomic_store_explicit(&entry->lost, 0, memory_order_relaxed);
@@ -139,6 +140,10 @@ static void fill_entry(struct shmbus_consumer *consumer)
     entry->grace_ns = consumer->options.grace_ns;
     memset(entry->name, 0, sizeof entry->name);
     memcpy(entry->name, consumer->name, strlen(consumer->name));
+    after_write(consumer, entry);
+    /* ORDER(join_words:A) pairs way_state:B: whom it runs after, before others' words are looked
+     * at */
+    atomic_store_explicit(&entry->state, ENTRY_JOINING, memory_order_seq_cst);
 }
 
 /* Raises the number of entries that producers look at. */
@@ -236,10 +241,10 @@ static int begin_at(struct shmbus_consumer *consumer, uint64_t begin)
     struct control_entry *entry = consumer->entry;
     const struct shmbus_consumer_options *options = &consumer->options;
     use_entry(consumer);
-    /* ORDER(join_cursor:A) pairs gate_scan:B: cursor before active */
+    /* ORDER(join_cursor:A) pairs gate_scan:B, after_cursor:B: cursor before active */
     atomic_store_explicit(&entry->cursor, begin, memory_order_seq_cst);
     /* ORDER(join_active:A) pairs state:B, holder_state:B, look_entry:B, health_state:B,
-     * resume_state:B: active before the floor is loaded */
+     * resume_state:B, way_state:B, after_state:B: active before the floor is loaded */
     atomic_store_explicit(&entry->state, ENTRY_ACTIVE, memory_order_seq_cst);
     uint64_t floor = options->from == SHMBUS_FROM_SEQUENCE ? floor_for(consumer, begin)
                                                            : consumer_floor(consumer);
@@ -247,12 +252,24 @@ static int begin_at(struct shmbus_consumer *consumer, uint64_t begin)
         if (options->from == SHMBUS_FROM_SEQUENCE && !(options->flags & SHMBUS_JOIN_MOVE_UP))
             return not_there(consumer, begin);
         begin = floor;
-        /* ORDER(cursor_up:A) pairs gate_scan:B: nothing below the floor is asked for */
+        /* ORDER(cursor_up:A) pairs gate_scan:B, after_cursor:B: nothing below the floor is asked
+         * for */
         atomic_store_explicit(&entry->cursor, begin, memory_order_release);
     }
     consumer->next = begin;
     consumer->stored = begin;
     return 0;
+}
+
+/* The entry is filled in. */
+static int enter(struct shmbus_consumer *consumer, uint64_t begin)
+{
+    int result = after_enter(consumer);
+    if (result == 0)
+        result = begin_at(consumer, begin);
+    if (result == 0)
+        after_latch(consumer);
+    return result;
 }
 
 static int map_entry(struct shmbus_consumer *consumer, int life)
@@ -286,7 +303,7 @@ static int join_fresh(struct shmbus_consumer *consumer)
     if (result == 0)
         result = choose_begin(consumer, &begin);
     if (result == 0)
-        result = begin_at(consumer, begin);
+        result = enter(consumer, begin);
     return result;
 }
 
@@ -333,11 +350,11 @@ int consumer_join(struct shmbus_consumer *consumer)
 }
 
 /* With the entry that it has, which its life byte keeps for it whatever stands in there. The floor
- * may rise above its place meanwhile: then it has none. */
+ * may rise above its place meanwhile, or it would run after itself: then it has none. */
 static int join_with_entry(struct shmbus_consumer *consumer, uint64_t begin)
 {
     fill_entry(consumer);
-    int result = begin_at(consumer, begin);
+    int result = enter(consumer, begin);
     if (result < 0) {
         consumer_leave(consumer);
         consumer_fail(consumer, -ESTALE, "its place was gone when it joined again (join again)");

@@ -3,7 +3,7 @@
  * What a consumer finds at its cursor: a message, a hole, a lap, the end, or its own death. What a
  * slot says is copied once and checked before it is used.
  */
-#include "consumer/consumer.h"
+#include "consumer/after.h"
 #include "error/error.h"
 #include "wait/wait.h"
 
@@ -21,6 +21,7 @@ int consumer_fail(struct shmbus_consumer *consumer, int code, const char *why)
     consumer->why = why;
     consumer->stored = consumer->next;
     consumer->is_lent = 0;
+    consumer->limit = UINT64_MAX;
     consumer->ring.slots = nothing.bytes;
     consumer->ring.mask = 0;
     return code;
@@ -86,14 +87,15 @@ int consumer_advance(struct shmbus_consumer *consumer)
         return consumer_evicted(consumer);
     /* relaxed: a count for whoever looks on */
     atomic_store_explicit(&entry->received, consumer->received, memory_order_relaxed);
-    /* ORDER(cursor:A) pairs gate_scan:B: payloads are read, and holds set, before the cursor */
+    /* ORDER(cursor:A) pairs gate_scan:B, after_cursor:B: payloads are read, and holds set, before
+     * the cursor */
     atomic_store_explicit(&entry->cursor, consumer->next, memory_order_release);
     consumer->stored = consumer->next;
     return 0;
 }
 
-static void tell(const struct shmbus_consumer *consumer, uint32_t kind, uint64_t first,
-                 uint64_t count)
+void consumer_tell(const struct shmbus_consumer *consumer, uint32_t kind, uint64_t first,
+                   uint64_t count)
 {
     struct shmbus_event event = {.kind = kind, .first = first, .count = count};
     if (consumer->options.on_event != NULL)
@@ -112,7 +114,7 @@ void consumer_tell_lost(struct shmbus_consumer *consumer, uint64_t first, uint64
     if (consumer->entry != NULL)
         show(&consumer->entry->lost, consumer->lost);
     consumer->next = first + count;
-    tell(consumer, SHMBUS_EVENT_LOST, first, count);
+    consumer_tell(consumer, SHMBUS_EVENT_LOST, first, count);
 }
 
 void consumer_go_past_aborted(struct shmbus_consumer *consumer)
@@ -121,7 +123,7 @@ void consumer_go_past_aborted(struct shmbus_consumer *consumer)
     consumer->aborted++;
     if (consumer->entry != NULL)
         show(&consumer->entry->aborted, consumer->aborted);
-    tell(consumer, SHMBUS_EVENT_ABORTED, first, 1);
+    consumer_tell(consumer, SHMBUS_EVENT_ABORTED, first, 1);
 }
 
 static void go_past_unwanted(struct shmbus_consumer *consumer)
@@ -202,6 +204,25 @@ static int take_or_go_past(struct shmbus_consumer *consumer, struct slot_header 
     return 0;
 }
 
+int consumer_is_behind(const struct shmbus_consumer *consumer)
+{
+    return consumer->next >= consumer->limit &&
+           ring_is_final(ring_poll(ring_slot(&consumer->ring, consumer->next)), consumer->next);
+}
+
+/* At the limit, with something at next: a message, or among many producers a hole. */
+static int waits_for_others(const struct shmbus_consumer *consumer)
+{
+    return consumer->next >= consumer->limit &&
+           stamp_is_of(ring_poll(ring_slot(&consumer->ring, consumer->next)), consumer->next);
+}
+
+/* next is at the limit: is there a message, which those that it runs after have not passed? */
+static int is_held_back(struct shmbus_consumer *consumer, uint64_t stamp)
+{
+    return ring_is_final(stamp, consumer->next) && !after_raise(consumer);
+}
+
 struct slot_header *consumer_look(struct shmbus_consumer *consumer)
 {
     /* Ends: each round goes on in the stream, which the producer writes at a finite speed; a
@@ -209,6 +230,8 @@ struct slot_header *consumer_look(struct shmbus_consumer *consumer)
     for (;;) {
         struct slot_header *slot = ring_slot(&consumer->ring, consumer->next);
         uint64_t stamp = ring_poll(slot);
+        if (consumer->next >= consumer->limit && is_held_back(consumer, stamp))
+            return NULL;
         if (stamp == stamp_make(consumer->next, STAMP_PUBLISHED)) {
             if (take_or_go_past(consumer, slot, stamp))
                 return slot;
@@ -238,7 +261,7 @@ static void watch_deadline(struct shmbus_consumer *consumer)
     } else if (consumer->deadline_from < INT64_MAX &&
                now - consumer->deadline_from >= consumer->options.deadline_ns) {
         consumer->deadline_from = INT64_MAX;
-        tell(consumer, SHMBUS_EVENT_DEADLINE, consumer->next, 0);
+        consumer_tell(consumer, SHMBUS_EVENT_DEADLINE, consumer->next, 0);
     }
 }
 
@@ -250,7 +273,7 @@ static int ended(struct shmbus_consumer *consumer, uint32_t state)
         return 0;
     uint64_t stamp = ring_poll(ring_slot(&consumer->ring, consumer->next));
     if (ring_is_final(stamp, consumer->next) || is_below_floor(consumer, &floor))
-        return CONSUMER_AGAIN;
+        return consumer->next >= consumer->limit ? 0 : CONSUMER_AGAIN;
     if (state == BUS_CLOSED)
         return error_constant(-EPIPE, "the stream has ended and all of it was read");
     static const char why[] = "the bus was replaced by one of another geometry (open it again)";
@@ -268,6 +291,8 @@ int consumer_nothing_there(struct shmbus_consumer *consumer)
         return result;
     if (consumer_words_changed(consumer))
         return consumer_evicted(consumer);
+    if (waits_for_others(consumer))
+        after_watch(consumer);
     if (consumer->header->max_producers > 1 && consumer_steps_over(consumer, 0))
         return CONSUMER_AGAIN;
     /* ORDER(bus_state:B) pairs close:A, end:A, open:A, replaced:A: the end before the last look at

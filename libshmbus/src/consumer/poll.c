@@ -1,8 +1,9 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Handing messages out: poll, next, and waiting for one. The first loop is the hot path of a
- * required consumer that wants every type; the second is everybody else's.
+ * required consumer that wants every type and runs after nobody; the second is everybody else's.
  */
+#include "consumer/after.h"
 #include "consumer/lend.h"
 #include "error/error.h"
 #include "wait/wait.h"
@@ -208,8 +209,20 @@ static int producer_died(struct shmbus_consumer *consumer)
     int result = consumer_nothing_there(consumer);
     if (result != 0)
         return result == CONSUMER_AGAIN ? 0 : result;
+    if (consumer_is_behind(consumer))
+        return 0;
     return error_set(-EOWNERDEAD, "%s: its producer died; all that it published was read",
                      consumer->segment.name);
+}
+
+/* The time is over. */
+static int timed_out(const struct shmbus_consumer *consumer, int code)
+{
+    if (consumer_is_behind(consumer))
+        return error_set(code,
+                         "message %" PRIu64 " is there, and %s has not passed it (see shmbus-stat)",
+                         consumer->next, after_slowest(consumer));
+    return error_constant(code, "no message came in time");
 }
 
 static int wait_for_message(struct shmbus_consumer *consumer, int64_t timeout_ns)
@@ -228,9 +241,7 @@ static int wait_for_message(struct shmbus_consumer *consumer, int64_t timeout_ns
                 return result;
         }
         if (slice < 0)
-            return consumer_look(consumer) != NULL
-                       ? 0
-                       : error_constant(slice, "no message came in time");
+            return consumer_look(consumer) != NULL ? 0 : timed_out(consumer, slice);
     }
 }
 

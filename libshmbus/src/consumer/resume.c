@@ -3,7 +3,7 @@
  * Resuming: a required consumer with a name and a grace time goes on at the cursor that one of its
  * name left when it died. Its entry has gated the producer all the time, so nothing is lost.
  */
-#include "consumer/consumer.h"
+#include "consumer/after.h"
 #include "error/error.h"
 #include "recovery/recovery.h"
 #include "ring/claim.h"
@@ -67,7 +67,8 @@ static int can_go_on(const struct shmbus_consumer *consumer, uint64_t cursor)
            (cursor < tail && ring_is_final(ring_poll(ring_slot(&consumer->ring, cursor)), cursor));
 }
 
-/* Takes the entry over, under its life and its repair byte. */
+/* Takes the entry over, under its life and its repair byte. Returns 1, 0 when it is not to be had,
+ * or -ELOOP. */
 static int go_on(struct shmbus_consumer *consumer, uint32_t index)
 {
     struct control_entry *entry = layout_entry(consumer->segment.control, consumer->header, index);
@@ -78,6 +79,9 @@ static int go_on(struct shmbus_consumer *consumer, uint32_t index)
     if (!can_go_on(consumer, cursor))
         return 0;
     consumer->index = index;
+    int result = after_enter_again(consumer, entry);
+    if (result < 0)
+        return result;
     consumer->entry = entry;
     consumer->eviction = &segment_verdicts(&consumer->segment)[index].evicted;
     /* relaxed: as above */
@@ -95,8 +99,10 @@ static int go_on(struct shmbus_consumer *consumer, uint32_t index)
     atomic_store_explicit(&entry->pid, (uint32_t)getpid(), memory_order_relaxed);
     entry->uid = (uint32_t)getuid();
     entry->grace_ns = consumer->options.grace_ns;
-    /* ORDER(resume:A) pairs state:B, holder_state:B: its holds have ended before it goes on */
+    /* ORDER(resume:A) pairs state:B, holder_state:B, way_state:B, after_state:B: its holds have
+     * ended before it goes on */
     atomic_store_explicit(&entry->state, ENTRY_ACTIVE, memory_order_seq_cst);
+    after_latch(consumer);
     return 1;
 }
 
@@ -134,7 +140,7 @@ static int try_entry(struct shmbus_consumer *consumer, uint32_t index)
                 layout_entry(segment->control, consumer->header, index);
             if (is_ours(consumer, entry) && !is_over(consumer, entry, index))
                 result = go_on(consumer, index);
-            if (result == 0)
+            if (result <= 0)
                 segment_unmap_control(segment);
         }
     }

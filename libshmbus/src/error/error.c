@@ -53,6 +53,7 @@ static const struct {
     {EEXIST, "there is a bus of that name with another geometry"},
     {EINVAL, "an argument is out of range"},
     {EIO, "the file system failed"},
+    {ELOOP, "a consumer would run after itself"},
     {EMFILE, "this process has no descriptor left"},
     {EMSGSIZE, "longer than the largest slab"},
     {ENFILE, "this machine has no descriptor left"},

@@ -242,8 +242,8 @@ struct control_entry {
     /* writer: who repairs it */
     _Atomic int64_t grace_until_ns; /* CLOCK_MONOTONIC */
     /* writer: this consumer, when it joins */
-    uint32_t after_gone;  /* enum shmbus_after_gone */
-    uint32_t after_count; /* how many it runs after */
+    uint32_t after_gone;          /* enum shmbus_after_gone */
+    _Atomic uint32_t after_count; /* how many it runs after */
     struct layout_name after[SHMBUS_AFTER_MAX];
     /* writer: who repairs it */
     _Atomic uint64_t died_epoch; /* of the last one that was found dead here */

@@ -5,6 +5,7 @@
  * that waits.
  */
 #include "liveness/liveness.h"
+#include "pipeline/pipeline.h"
 #include "producer/producer.h"
 #include "wait/wait.h"
 
@@ -44,6 +45,19 @@ static int look_at(const struct shmbus_producer *producer, uint32_t index, struc
     return 1;
 }
 
+/* Does it run after one that stands where it does, or further back? Then it has nothing that it may
+ * read, and it is the other that is to be judged. */
+static int is_behind(const struct shmbus_producer *producer, uint32_t index)
+{
+    const struct segment *segment = &producer->segment;
+    const struct pipeline pipeline = {
+        .control = segment->control,
+        .header = &segment->header,
+        .verdicts = segment_verdicts(segment),
+    };
+    return pipeline_is_behind(&pipeline, index);
+}
+
 /* Judges progress since the last look. */
 static uint32_t judge(const struct shmbus_producer *producer, uint32_t index,
                       const struct look *look, struct health *health, const struct moment *moment)
@@ -61,6 +75,10 @@ static uint32_t judge(const struct shmbus_producer *producer, uint32_t index,
     }
     if (health->epoch != look->epoch || health->cursor != look->cursor || look->cursor >= end) {
         health->since_ns = look->cursor < end ? now : 0;
+        return SHMBUS_HEALTH_WELL;
+    }
+    if (is_behind(producer, index)) {
+        health->since_ns = 0;
         return SHMBUS_HEALTH_WELL;
     }
     if (health->since_ns == 0)

@@ -21,8 +21,8 @@ void producer_store_tail(struct shmbus_producer *producer)
     producer->begun_at = producer->next;
     /* relaxed: a count for whoever looks on */
     atomic_store_explicit(&producer->entry->published, producer->published, memory_order_relaxed);
-    /* ORDER(tail:A) pairs join_tail:B, look_tail:B, slack_tail:B, among_tail:B, join_producers:B:
-     * the stamps below the hint are there */
+    /* ORDER(tail:A) pairs join_tail:B, look_tail:B, slack_tail:B, after_tail:B, among_tail:B,
+     * join_producers:B: the stamps below the hint are there */
     atomic_store_explicit(producer->tail_word, producer->next, memory_order_release);
 }
 

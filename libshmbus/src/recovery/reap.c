@@ -9,6 +9,7 @@
 #include "wait/wait.h"
 
 #include <fcntl.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 void recovery_clear_holds(struct control_entry *entry, uint64_t slab_total)
@@ -22,8 +23,8 @@ void recovery_clear_holds(struct control_entry *entry, uint64_t slab_total)
 void recovery_clear_entry(struct control_entry *entry, uint64_t slab_total)
 {
     recovery_clear_holds(entry, slab_total);
-    /* ORDER(leave:A) pairs state:B, holder_state:B, health_state:B: the entry is empty before it is
-     * free */
+    /* ORDER(leave:A) pairs state:B, holder_state:B, health_state:B, way_state:B, after_state:B: the
+     * entry is empty before it is free */
     atomic_store_explicit(&entry->state, ENTRY_FREE, memory_order_seq_cst);
 }
 
@@ -32,8 +33,8 @@ static void begin_grace(struct control_entry *entry, int64_t until_ns, uint64_t 
     recovery_clear_holds(entry, slab_total);
     /* relaxed: the state releases it */
     atomic_store_explicit(&entry->grace_until_ns, until_ns, memory_order_relaxed);
-    /* ORDER(grace:A) pairs state:B, holder_state:B, resume_state:B: its holds end, and its cursor
-     * still gates */
+    /* ORDER(grace:A) pairs state:B, holder_state:B, resume_state:B, way_state:B, after_state:B: its
+     * holds end, and its cursor still gates */
     atomic_store_explicit(&entry->state, ENTRY_GRACE, memory_order_seq_cst);
 }
 
@@ -104,6 +105,26 @@ int recovery_reap(struct segment *segment, uint32_t known)
         reaped += result;
     }
     return reaped;
+}
+
+int recovery_reap_entry(const struct segment *segment, uint32_t index)
+{
+    struct segment repairer = *segment;
+    int descriptor =
+        openat(segment->folder, "control", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    int result = descriptor < 0 ? segment_errno(errno, segment->name, "control") : 0;
+    if (result == 0) {
+        result = segment_map(descriptor, segment->header.control_bytes, PROT_READ | PROT_WRITE, 0,
+                             &repairer.control);
+        close(descriptor);
+        if (result < 0)
+            result = segment_errno(-result, segment->name, "control");
+    }
+    if (result == 0) {
+        result = reap_one(&repairer, index);
+        munmap(repairer.control, segment->header.control_bytes);
+    }
+    return result;
 }
 
 int shmbus_reap(const char *name, const char *folder)

@@ -18,6 +18,11 @@
  * grace that they have. Returns how many, or a negative errno. */
 int recovery_reap(struct segment *segment, uint32_t known);
 
+/* Repairs one entry, if its consumer is dead, for a participant that has not mapped it writable.
+ * Call between process_hold() and process_release(). Returns 1 if that changed something, 0, or an
+ * errno. */
+int recovery_reap_entry(const struct segment *segment, uint32_t index);
+
 /* Repairs an entry that is proven dead: frees it, or begins its grace; one in grace stays until
  * that is over. The caller has its repair byte. Returns 1 if that changed something. */
 int recovery_repair(const struct segment *segment, uint32_t index);

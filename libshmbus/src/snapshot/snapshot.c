@@ -6,6 +6,7 @@
 #include "error/error.h"
 #include "liveness/liveness.h"
 #include "numa/place.h"
+#include "pipeline/pipeline.h"
 #include "ring/ring.h"
 #include "segment/segment.h"
 #include "wait/wait.h"
@@ -196,6 +197,23 @@ static uint32_t life_of(const struct segment *segment, uint32_t index, uint32_t 
                : SHMBUS_LIFE_ALIVE;
 }
 
+/* Whom it runs after, and whether it can go on. */
+static void look_at_pipeline(struct shmbus_snapshot *snapshot, uint32_t index,
+                             struct shmbus_consumer_info *consumer)
+{
+    const struct segment *segment = &snapshot->segment;
+    const struct control_entry *entry = layout_entry(segment->control, &segment->header, index);
+    const struct pipeline pipeline = {
+        .control = segment->control,
+        .header = &segment->header,
+        .verdicts = segment_verdicts(segment),
+    };
+    consumer->after_count = pipeline_read_after(entry, consumer->after);
+    consumer->after_gone = entry->after_gone;
+    consumer->behind =
+        consumer->lag > 0 && consumer->after_count > 0 && pipeline_is_behind(&pipeline, index);
+}
+
 static void look_at_entry(struct shmbus_snapshot *snapshot, uint32_t index)
 {
     const struct segment *segment = &snapshot->segment;
@@ -229,10 +247,20 @@ static void look_at_entry(struct shmbus_snapshot *snapshot, uint32_t index)
     uint64_t evicted =
         atomic_load_explicit(&segment_verdicts(segment)[index].evicted, memory_order_relaxed);
     consumer->gates = consumer->kind == SHMBUS_REQUIRED && evicted != epoch;
+    if (consumer->kind == SHMBUS_REQUIRED)
+        look_at_pipeline(snapshot, index, consumer);
     if (state == ENTRY_GRACE)
         consumer->grace_left_ns = until_ns > wait_now() ? until_ns - wait_now() : 0;
     add_held(snapshot, entry);
     bus->consumer_count++;
+}
+
+/* Does one keep the producer waiting rather than the other? Not one that waits itself for another.
+ */
+static int is_slower(const struct shmbus_consumer_info *one,
+                     const struct shmbus_consumer_info *other)
+{
+    return one->lag > other->lag || (one->lag == other->lag && other->behind && !one->behind);
 }
 
 static void look_at_consumers(struct shmbus_snapshot *snapshot)
@@ -249,7 +277,7 @@ static void look_at_consumers(struct shmbus_snapshot *snapshot)
         look_at_entry(snapshot, i);
     for (uint32_t i = 0; i < bus->consumer_count; i++) {
         struct shmbus_consumer_info *consumer = &snapshot->consumers[i];
-        if (consumer->gates && (slowest == NULL || consumer->lag > slowest->lag))
+        if (consumer->gates && (slowest == NULL || is_slower(consumer, slowest)))
             slowest = consumer;
         consumer->gates = 0;
     }
