@@ -75,7 +75,7 @@ int rig_is_there(const char *name);
 /* ---- stages in processes of their own ---- */
 
 enum rig_order {
-    RIG_TAKE = 1, /* reads until it has so many; answers the sequence after them */
+    RIG_TAKE = 1, /* reads until it has so many more; answers the sequence after them */
     RIG_WAIT,     /* waits so many milliseconds for a message; answers the result */
     RIG_LEAVE,    /* closes and ends; answers 0 */
 };

@@ -181,22 +181,24 @@ static int refuse_cycle(const struct shmbus_consumer *consumer, uint32_t length)
                      consumer->segment.name, consumer->name, text, consumer->name);
 }
 
-/* Of those on the way back that have not joined yet: the highest entry's index + 1; 0 when all of
- * them have. What the dead left is repaired, and then there may be no way any more. */
-static uint32_t highest_rival(const struct shmbus_consumer *consumer, uint32_t length)
+/* Those on a way back, as they are now. What the dead left is repaired first. Returns 0 when one is
+ * gone, so that there may be no way any more; out_rival receives the highest entry's index + 1 of
+ * those that have not joined yet, 0 when all of them have. */
+static int look_at_way(const struct shmbus_consumer *consumer, uint32_t length, uint32_t *out_rival)
 {
     const struct pipeline pipeline = pipeline_of(consumer);
-    uint32_t highest = 0;
+    *out_rival = 0;
     for (uint32_t i = 0; i < length; i++) {
         struct pipeline_entry entry;
         uint32_t index = consumer->after->way[i];
         if (lock_probe(consumer->segment.probe_control, LOCK_LIFE + (int64_t)index) == 0)
             recovery_reap_entry(&consumer->segment, index);
-        if (pipeline_read(&pipeline, index, &entry) && entry.state == ENTRY_JOINING &&
-            index >= highest)
-            highest = index + 1;
+        if (!pipeline_read(&pipeline, index, &entry))
+            return 0;
+        if (entry.state == ENTRY_JOINING && index >= *out_rival)
+            *out_rival = index + 1;
     }
-    return highest;
+    return 1;
 }
 
 /* Rank is the entry's index + 1, or 0 when the entry is resumed: of those on a way back that join
@@ -209,7 +211,8 @@ static int find_way(struct shmbus_consumer *consumer, uint32_t rank)
     const char(*names)[SHMBUS_NAME_MAX + 1] =
         (const char(*)[SHMBUS_NAME_MAX + 1]) after->words.names;
     struct waiter waiter = wait_begin(RIVAL_WAIT_NS);
-    for (uint32_t found = 0;; found++) {
+    for (uint32_t found = 0;;) {
+        uint32_t rival;
         uint32_t length = pipeline_find_way(&pipeline, consumer->index, consumer->name, names,
                                             after->words.count, after->steps, after->way);
         if (length == 0)
@@ -217,10 +220,10 @@ static int find_way(struct shmbus_consumer *consumer, uint32_t rank)
         /* Who resumes has fork held off already. */
         if (rank > 0)
             process_hold();
-        uint32_t rival = highest_rival(consumer, length);
+        found = look_at_way(consumer, length, &rival) ? found + 1 : 0;
         if (rank > 0)
             process_release();
-        if ((found > 0 && (rival == 0 || rival < rank)) || wait_step(&waiter) < 0)
+        if ((found > 1 && (rival == 0 || rival < rank)) || wait_step(&waiter) < 0)
             return refuse_cycle(consumer, length);
     }
 }
