@@ -264,6 +264,7 @@ int main(int count, char **arguments)
     output_begin(&sub.output, STDOUT_FILENO);
     report_begin(&sub.report, sub.options.bus_name, sub.options.format, &sub.output);
     sub.report.deadline_ns = sub.options.consumer.deadline_ns;
+    sub.report.after = sub.options.after;
     sub.bus = (struct attachment){
         .bus_name = sub.options.bus_name,
         .options = sub.options.consumer,

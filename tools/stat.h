@@ -32,6 +32,7 @@ const char *stat_kind_word(uint32_t kind);
 const char *stat_life_word(uint32_t life);
 const char *stat_pages_word(uint32_t pages);
 const char *stat_rule_word(uint32_t rule);
+const char *stat_gone_word(uint32_t gone);
 
 /* What --numa was given, in the caller's buffer of 16 bytes or more. */
 const char *stat_numa_word(const struct shmbus_bus_info *bus, char *buffer, size_t size);

@@ -87,6 +87,24 @@ static void print_holes(const struct shmbus_snapshot *snapshot, uint32_t count)
     putchar(']');
 }
 
+/* Whom a consumer runs after, what becomes of it without them, and whether they hold it back. */
+static void print_after(const struct shmbus_consumer_info *consumer, bool *first)
+{
+    print_key("after", first);
+    putchar('[');
+    for (uint32_t i = 0; i < consumer->after_count; i++) {
+        fputs(i > 0 ? "," : "", stdout);
+        print_string(consumer->after[i]);
+    }
+    putchar(']');
+    if (consumer->after_count > 0) {
+        print_word("after_gone", stat_gone_word(consumer->after_gone), first);
+    } else {
+        print_flag("after_gone", false, false, first);
+    }
+    print_flag("behind", true, consumer->behind != 0, first);
+}
+
 static void print_consumers(const struct shmbus_snapshot *snapshot,
                             const struct shmbus_bus_info *bus)
 {
@@ -117,6 +135,7 @@ static void print_consumers(const struct shmbus_snapshot *snapshot,
         print_number("grace_ns", true, (uint64_t)consumer->grace_ns, &first);
         print_number("grace_left_ns", consumer->life == SHMBUS_LIFE_GRACE,
                      (uint64_t)consumer->grace_left_ns, &first);
+        print_after(consumer, &first);
         putchar('}');
     }
     putchar(']');

@@ -182,6 +182,19 @@ static void print_holes(const struct shmbus_snapshot *snapshot, const struct shm
     }
 }
 
+/* Whom a consumer runs after, and whether they hold it back. */
+static void print_after(const struct shmbus_consumer_info *consumer)
+{
+    char name[STAT_TEXT_BYTES];
+    for (uint32_t i = 0; i < consumer->after_count; i++) {
+        printf(i > 0 ? ",%s" : "  after %s", stat_text(consumer->after[i], name));
+    }
+    if (consumer->after_count > 0) {
+        printf(" (%s when gone)%s", stat_gone_word(consumer->after_gone),
+               consumer->behind ? ", held back" : "");
+    }
+}
+
 /* What stands behind a consumer's counts, in words. */
 static void print_remarks(const struct shmbus_consumer_info *consumer)
 {
@@ -195,6 +208,7 @@ static void print_remarks(const struct shmbus_consumer_info *consumer)
     } else if (consumer->grace_ns > 0) {
         printf("  has %g s of grace", (double)consumer->grace_ns / 1e9);
     }
+    print_after(consumer);
     putchar('\n');
 }
 

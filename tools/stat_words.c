@@ -83,6 +83,18 @@ const char *stat_rule_word(uint32_t rule)
     }
 }
 
+const char *stat_gone_word(uint32_t gone)
+{
+    switch (gone) {
+    case SHMBUS_AFTER_WAIT:
+        return "wait";
+    case SHMBUS_AFTER_GO_ON:
+        return "go-on";
+    default:
+        return unknown;
+    }
+}
+
 int stat_is_alive(uint32_t life)
 {
     switch (life) {

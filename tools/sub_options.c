@@ -23,6 +23,12 @@ static const char help_text[] =
     "                      so long; started again under its name it goes on there. Each message "
     "is\n"
     "                      written out before the place moves past it, and may come again\n"
+    "  --after NAME        with --required: read no message before the required consumer NAME has\n"
+    "                      passed it; may be given up to 8 times. A shmbus-sub passes what is\n"
+    "                      written out with --grace, and else what it has read\n"
+    "  --after-gone wait|go-on  when nobody of that name is there (any more): wait for one "
+    "(default),\n"
+    "                      or go on without\n"
     "  --name NAME         what shmbus-stat calls this consumer (default: the program's name)\n"
     "\n"
     "What to read:\n"
@@ -72,6 +78,8 @@ enum option_code {
     OPTION_OBSERVE,
     OPTION_SLACK,
     OPTION_GRACE,
+    OPTION_AFTER,
+    OPTION_AFTER_GONE,
     OPTION_MOVE_UP,
     OPTION_TYPE,
     OPTION_FOLLOW,
@@ -92,6 +100,8 @@ static const struct option long_options[] = {
     {"observe", no_argument, NULL, OPTION_OBSERVE},
     {"slack", required_argument, NULL, OPTION_SLACK},
     {"grace", required_argument, NULL, OPTION_GRACE},
+    {"after", required_argument, NULL, OPTION_AFTER},
+    {"after-gone", required_argument, NULL, OPTION_AFTER_GONE},
     {"move-up", no_argument, NULL, OPTION_MOVE_UP},
     {"type", required_argument, NULL, OPTION_TYPE},
     {"follow", no_argument, NULL, OPTION_FOLLOW},
@@ -135,6 +145,27 @@ static int read_kind(enum shmbus_kind kind, struct shmbus_consumer_options *cons
     return CLI_OK;
 }
 
+/* One more that this runs after; the library checks the names. */
+static int read_after(const char *text, struct sub_options *options)
+{
+    struct shmbus_consumer_options *consumer = &options->consumer;
+    if (consumer->after_count == SHMBUS_AFTER_MAX) {
+        return cli_usage("--after: more than %d names", SHMBUS_AFTER_MAX);
+    }
+    options->after[consumer->after_count++] = text;
+    consumer->after = options->after;
+    return CLI_OK;
+}
+
+static int read_after_gone(const char *text, struct shmbus_consumer_options *consumer)
+{
+    if (strcmp(text, "wait") != 0 && strcmp(text, "go-on") != 0) {
+        return cli_usage("--after-gone: '%s' is none of wait, go-on", text);
+    }
+    consumer->after_gone = strcmp(text, "wait") == 0 ? SHMBUS_AFTER_WAIT : SHMBUS_AFTER_GO_ON;
+    return CLI_OK;
+}
+
 /* The options that say how to attach; -1 when it is none of them. */
 static int read_attach_option(int code, char *text, struct sub_options *options)
 {
@@ -148,6 +179,10 @@ static int read_attach_option(int code, char *text, struct sub_options *options)
         return cli_number("--slack", text, 1, UINT64_MAX, &consumer->slack);
     case OPTION_GRACE:
         return cli_duration("--grace", text, &consumer->grace_ns);
+    case OPTION_AFTER:
+        return read_after(text, options);
+    case OPTION_AFTER_GONE:
+        return read_after_gone(text, consumer);
     case OPTION_NAME:
         consumer->name = text;
         return CLI_OK;
@@ -201,6 +236,12 @@ static int check_together(const struct shmbus_consumer_options *consumer)
     if (consumer->grace_ns > 0 && (consumer->kind != SHMBUS_REQUIRED || !consumer->name)) {
         return cli_usage("--grace: only a required consumer with a name has a place to keep (give "
                          "--required and --name)");
+    }
+    if (consumer->after_count > 0 && consumer->kind != SHMBUS_REQUIRED) {
+        return cli_usage("--after: only a required consumer runs after others (give --required)");
+    }
+    if (consumer->after_gone != SHMBUS_AFTER_WAIT && consumer->after_count == 0) {
+        return cli_usage("--after-gone: there is nobody to be gone (give --after NAME)");
     }
     if ((consumer->flags & SHMBUS_JOIN_MOVE_UP) && consumer->from != SHMBUS_FROM_SEQUENCE) {
         return cli_usage("--move-up: there is no sequence to move up from (give --from SEQ)");

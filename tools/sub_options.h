@@ -20,6 +20,7 @@ struct sub_options {
     bool latency;    /* print percentiles at the end */
     bool follow;     /* read on after a takeover, a replacement, an eviction */
     struct type_filter filter;
+    const char *after[SHMBUS_AFTER_MAX]; /* consumer.after_count of them */
 };
 
 /*

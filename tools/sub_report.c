@@ -3,6 +3,7 @@
 #include "sub_report.h"
 
 #include <inttypes.h>
+#include <stdbool.h>
 #include <stdio.h>
 
 #include "cli.h"
@@ -57,6 +58,14 @@ void report_event(struct report *report, const struct shmbus_event *event)
         put_object(report, "deadline", event);
         cli_note("bus '%s': no message for %g s; the next is sequence %" PRIu64, report->bus_name,
                  (double)report->deadline_ns / 1e9, event->first);
+        return;
+    }
+    if (event->kind == SHMBUS_EVENT_AFTER_GONE || event->kind == SHMBUS_EVENT_AFTER_BACK) {
+        const bool gone = event->kind == SHMBUS_EVENT_AFTER_GONE;
+        report_flush(report);
+        put_object(report, gone ? "after_gone" : "after_back", event);
+        cli_note("bus '%s': %s, which this runs after, is %s", report->bus_name,
+                 report->after[event->first], gone ? "not there" : "there again");
         return;
     }
     if (event->kind != SHMBUS_EVENT_LOST && event->kind != SHMBUS_EVENT_ABORTED) {

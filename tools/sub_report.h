@@ -21,6 +21,7 @@ struct report {
     uint64_t lost;
     uint64_t aborted;
     int64_t deadline_ns;         /* as given, to be named */
+    const char *const *after;    /* names of those that it runs after, as given */
     struct shmbus_event pending; /* not told yet; count 0: none */
 };
 

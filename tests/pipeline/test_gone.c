@@ -232,7 +232,13 @@ START_TEST(is_evicted)
 {
     struct child second;
     uint32_t gone = (uint32_t)_i;
-    struct shmbus_producer *producer = rig_create(SHMBUS_BUS_EVICT, GUARD_NS);
+    struct shmbus_bus_options bus = rig_bus();
+    const struct shmbus_producer_options wait = {.struct_bytes = sizeof wait,
+                                                 .full_timeout_ns = GUARD_NS};
+    /* Far longer than one that reads all the time may be off its core. */
+    bus.stall_ns = 2 * SECOND_NS;
+    bus.flags = SHMBUS_BUS_EVICT;
+    struct shmbus_producer *producer = support_create(BUS, &bus, &wait);
     struct child first = stage_start(&(struct stage){.name = "first"});
     second = stage_start(&(struct stage){.name = "second", .after = "first", .gone = gone});
     rig_publish(producer, CAPACITY);

@@ -294,7 +294,7 @@ static uint64_t believe(const struct shmbus_consumer *consumer, uint64_t cursor)
 {
     if (cursor <= consumer->next || cursor - consumer->next <= consumer->ring.mask + 1)
         return cursor;
-    /* ORDER(after_tail:B) pairs tail:A: the hint before the stamps below it */
+    /* ORDER(after_tail:B) pairs tail:A, among_tail_up:A: the hint before the stamps below it */
     uint64_t hint = atomic_load_explicit(&consumer->state->tail, memory_order_acquire);
     uint64_t tail = ring_find_tail(&consumer->ring, hint);
     return cursor < tail ? cursor : tail;

@@ -216,7 +216,7 @@ struct control_shared {
 
 /* States of a consumer's entry. */
 #define ENTRY_FREE    0u
-#define ENTRY_JOINING 1u
+#define ENTRY_JOINING 1u /* its name, and whom it runs after, are filled in */
 #define ENTRY_ACTIVE  2u
 #define ENTRY_GRACE   3u /* its consumer died, and its place is kept for a while */
 

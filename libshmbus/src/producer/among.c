@@ -59,7 +59,8 @@ uint64_t among_store_tail(struct shmbus_producer *producer)
     /* Ends: the word only rises, and each failed round found it higher. */
     while (hint < tail)
         /* ORDER(among_tail_up:A) pairs among_tail:B, join_producers:B, join_tail:B, look_tail:B,
-         * slack_tail:B: the stamps below the hint are there relaxed: the next round decides */
+         * after_tail:B, slack_tail:B: the stamps below the hint are there relaxed: the next round
+         * decides */
         if (atomic_compare_exchange_weak_explicit(word, &hint, tail, memory_order_release,
                                                   memory_order_relaxed))
             break;
