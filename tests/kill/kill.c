@@ -131,8 +131,8 @@ static int usage(int status)
     return status;
 }
 
-static const struct path *const parts[] = {paths_publish, paths_consume, paths_kinds, paths_grace,
-                                           paths_life};
+static const struct path *const parts[] = {paths_publish, paths_consume, paths_kinds,
+                                           paths_grace,   paths_after,   paths_life};
 
 static int take_options(int count, char **words, struct options *options)
 {

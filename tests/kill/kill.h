@@ -125,6 +125,7 @@ extern const struct path paths_publish[];
 extern const struct path paths_consume[];
 extern const struct path paths_kinds[];
 extern const struct path paths_grace[];
+extern const struct path paths_after[];
 extern const struct path paths_life[];
 
 /* ---- messages: body.c ---- */
