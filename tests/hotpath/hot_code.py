@@ -22,6 +22,8 @@ SLOW = {
     "producer_more_room": "a batch needs a higher floor",
     "producer_need_slabs": "the class's free list is empty",
     "consumer_lend_copy": "optional consumers and observers: copies that are checked, holds",
+    "producer_wake": "consumers are parked, or the kernel has no membarrier for this process",
+    "consumer_wake": "others are parked, or the kernel has no membarrier for this process",
     "producer_refuse": "the call is refused",
     "error_set": "the call is refused",
     "error_constant": "the call is refused",

@@ -41,6 +41,8 @@ static void begin(void)
     consumer.feed = plain.segment.feed;
     consumer.entry = plain_join(&plain, 0, SHMBUS_REQUIRED, 0);
     consumer.ring = plain.ring;
+    consumer.parked_producers = &park_no_bits;
+    consumer.parked_behind = &park_never;
     ck_assert_int_eq(holds_begin(&consumer.holds, QUOTA, INLINE, SLABS), 0);
 }
 

@@ -118,10 +118,12 @@ enum shmbus_wait_strategy {
     SHMBUS_WAIT_PARK = 3,     /* park at once: costs the other side a system call to wake it */
 };
 
-/* How a participant waits. All zero: adaptive, with the defaults. */
+/* How a participant waits. All zero: adaptive, with the defaults. Who may not park sleeps instead,
+ * in slices of up to a millisecond: an observer, anybody on a bus with SHMBUS_BUS_NO_PARK, and a
+ * process that the kernel refuses membarrier(2). */
 struct shmbus_wait {
     uint32_t strategy; /* enum shmbus_wait_strategy */
-    uint32_t spins;    /* looks before it yields or parks, 8 PAUSEs apart; 0: 400 */
+    uint32_t spins;    /* yield, adaptive: looks before it yields, 8 PAUSEs apart; 0: 400 */
     uint32_t yields;   /* adaptive: of the core, before it parks; 0: 16 */
     uint32_t unused;   /* 0 */
     int64_t slice_ns;  /* between two looks at who lives, 1 ms to 1 s; 0: 20 ms */
@@ -1117,7 +1119,7 @@ struct shmbus_producer_info {
     uint64_t skipped;         /* sequences left out on purpose */
     uint64_t history_yielded; /* times that it kept less history than asked for */
     uint32_t part_owner; /* number of the producer that gives out this one's slabs, + 1; 0: none */
-    uint32_t unused;     /* 0 */
+    uint32_t waiting;    /* enum shmbus_waiting; 0 of a dead one */
 };
 
 /* A claim among many producers that is not ended, with others behind it or not. The first one stops
@@ -1153,6 +1155,7 @@ struct shmbus_consumer_info {
     uint32_t behind;       /* 1: one of them has not passed what it is to read next */
     uint32_t unused;       /* 0 */
     char after[SHMBUS_AFTER_MAX][SHMBUS_NAME_MAX + 1]; /* the names */
+    uint32_t waiting;      /* enum shmbus_waiting; 0 of a dead one */
 };
 
 /**

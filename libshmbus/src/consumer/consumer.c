@@ -152,10 +152,13 @@ static int begin(struct shmbus_consumer *consumer)
         result = make_room(consumer);
     if (result == 0)
         result = after_make(consumer);
-    if (result == 0)
-        result = consumer_join(consumer);
     if (result < 0)
         return result;
+    consumer_begin_waking(consumer);
+    result = consumer_join(consumer);
+    if (result < 0)
+        return result;
+    consumer_begin_parking(consumer);
     result = segment_settle_mapping(&consumer->segment, options->flags);
     if (result < 0)
         consumer_leave(consumer);
@@ -191,6 +194,9 @@ int shmbus_consumer_open(const char *name, const struct shmbus_consumer_options 
         result = layout_take_options(options, sizeof taken, "consumer options", &taken);
     if (result == 0)
         result = check_options(&taken);
+    struct wait_plan wait;
+    if (result == 0)
+        result = wait_take_options(&taken.wait, &wait);
     if (result < 0)
         return result;
     choose_name(taken.name, own);
@@ -201,6 +207,7 @@ int shmbus_consumer_open(const char *name, const struct shmbus_consumer_options 
     if (consumer == NULL)
         return error_set(-ENOMEM, "%s: no memory left for a consumer", name);
     consumer->options = taken;
+    consumer->wait = wait;
     memcpy(consumer->name, own, sizeof own);
     int saved = errno;
     segment_begin(&consumer->segment, name);

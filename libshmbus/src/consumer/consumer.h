@@ -16,6 +16,7 @@
 #include "liveness/liveness.h"
 #include "ring/ring.h"
 #include "segment/segment.h"
+#include "wait/wait.h"
 
 /* One handle that is out, or free. */
 struct hold {
@@ -51,6 +52,8 @@ struct shmbus_consumer {
     const unsigned char *feed;
     const struct feed_header *header;
     const struct feed_state *state;
+    const _Atomic uint64_t *parked_producers; /* say that others are parked; see wait/park.h */
+    const _Atomic uint32_t *parked_behind;
     struct shmbus_message lent; /* handed out last */
     uint32_t is_lent;
     uint32_t is_plain; /* required, wants every type, and runs after nobody */
@@ -69,7 +72,11 @@ struct shmbus_consumer {
     unsigned char *copy;    /* of the payload that is lent, for those that do not gate */
     struct shmbus_consumer_options options; /* as taken; name below, pointers not kept */
     char name[SHMBUS_NAME_MAX + 1];
-    uint32_t index; /* of the entry */
+    struct wait_plan wait;         /* how its calls wait */
+    struct park_door for_messages; /* where it parks; no word: nowhere */
+    struct park_door behind;       /* the same, where those that it runs after call it */
+    uint32_t must_fence;           /* the kernel refused: no fence of one that parks reaches it */
+    uint32_t index;                /* of the entry */
     uint32_t resumed;
     struct holds holds;
     struct process_object object;
@@ -107,6 +114,34 @@ int consumer_fail(struct shmbus_consumer *consumer, int code, const char *why);
 
 /* Everything below next was read: says so to the producer. Returns 0 or -ESTALE. */
 int consumer_advance(struct shmbus_consumer *consumer);
+
+/* Finds out how to wake those that are parked, before it has an entry, and where it parks itself,
+ * once it has one. */
+void consumer_begin_waking(struct shmbus_consumer *consumer);
+void consumer_begin_parking(struct shmbus_consumer *consumer);
+
+/* Wakes those that are parked: producers that wait for a cursor that is above from and at most to,
+ * or for anything, and consumers behind this one. */
+void consumer_wake(struct shmbus_consumer *consumer, uint64_t from, uint64_t to);
+
+/* The same for all that it may keep back, since it keeps nothing back any more. */
+void consumer_wake_all(struct shmbus_consumer *consumer);
+
+/* Where it is to park now: for a message, or until those that it runs after are past the one that
+ * is there. NULL: nowhere. */
+struct park_door *consumer_door(struct shmbus_consumer *consumer);
+
+/* What others may wait for was stored: is anybody parked, and to be woken? */
+static inline int consumer_has_parked(const struct shmbus_consumer *consumer)
+{
+    /* ORDER(advance_signal:A) pairs park_fence:A: cursor or hold before the flags, by the compiler;
+     * the fence of the one that parks is this processor's, too */
+    atomic_signal_fence(memory_order_seq_cst);
+    /* relaxed: as above */
+    uint64_t producers = atomic_load_explicit(consumer->parked_producers, memory_order_relaxed);
+    uint64_t behind = atomic_load_explicit(consumer->parked_behind, memory_order_relaxed);
+    return __builtin_expect((producers | behind) != 0, 0);
+}
 
 /* Finds the next message that is wanted: goes past aborted, skipped and unwanted ones, and ahead
  * when it was lapped. Returns its slot, or NULL. */

@@ -138,6 +138,8 @@ int unhold_slab(struct shmbus_consumer *consumer, uint64_t slab)
                           memory_order_release);
     /* ORDER(hold_clear:A) pairs holding:B: every read of the slab before its reuse */
     atomic_store_explicit(&entry->holding, consumer->holds.bits, memory_order_release);
+    if (consumer_has_parked(consumer))
+        consumer_wake(consumer, 0, 0);
     return lost && consumer->failed == 0 ? consumer_evicted(consumer) : 0;
 }
 

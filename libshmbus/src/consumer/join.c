@@ -134,6 +134,7 @@ static void fill_entry(struct shmbus_consumer *consumer)
     atomic_store_explicit(&entry->lost, 0, memory_order_relaxed);
     atomic_store_explicit(&entry->filtered, 0, memory_order_relaxed);
     atomic_store_explicit(&entry->aborted, 0, memory_order_relaxed);
+    atomic_store_explicit(&entry->waiting, SHMBUS_WAITING_NOT, memory_order_relaxed);
     atomic_store_explicit(&entry->pid, (uint32_t)getpid(), memory_order_relaxed);
     entry->uid = (uint32_t)getuid();
     entry->joined_ns = (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
@@ -355,6 +356,8 @@ static int join_with_entry(struct shmbus_consumer *consumer, uint64_t begin)
 {
     fill_entry(consumer);
     int result = enter(consumer, begin);
+    /* The place that it had before, and what it held, are free. */
+    consumer_wake_all(consumer);
     if (result < 0) {
         consumer_leave(consumer);
         consumer_fail(consumer, -ESTALE, "its place was gone when it joined again (join again)");
@@ -388,6 +391,8 @@ int consumer_join_again(struct shmbus_consumer *consumer)
 
 void consumer_leave(struct shmbus_consumer *consumer)
 {
-    if (consumer->entry != NULL)
-        recovery_clear_entry(consumer->entry, layout_slab_total(consumer->header));
+    if (consumer->entry == NULL)
+        return;
+    recovery_clear_entry(consumer->entry, layout_slab_total(consumer->header));
+    consumer_wake_all(consumer);
 }

@@ -90,6 +90,8 @@ int consumer_advance(struct shmbus_consumer *consumer)
     /* ORDER(cursor:A) pairs gate_scan:B, after_cursor:B: payloads are read, and holds set, before
      * the cursor */
     atomic_store_explicit(&entry->cursor, consumer->next, memory_order_release);
+    if (consumer_has_parked(consumer))
+        consumer_wake(consumer, consumer->stored, consumer->next);
     consumer->stored = consumer->next;
     return 0;
 }

@@ -225,16 +225,25 @@ static int timed_out(const struct shmbus_consumer *consumer, int code)
     return error_constant(code, "no message came in time");
 }
 
-static int wait_for_message(struct shmbus_consumer *consumer, int64_t timeout_ns)
+/* When the deadline's event is due, if its clock runs. */
+static int64_t event_due(const struct shmbus_consumer *consumer)
 {
-    struct waiter waiter = wait_begin(timeout_ns);
+    int64_t from = consumer->deadline_from;
+    int64_t ns = consumer->options.deadline_ns;
+    return from == 0 || ns == 0 || from > INT64_MAX - ns ? INT64_MAX : from + ns;
+}
+
+static int wait_on(struct shmbus_consumer *consumer, struct waiter *waiter)
+{
     for (;;) {
         if (consumer_look(consumer) != NULL)
             return 0;
         int result = consumer_nothing_there(consumer);
         if (result != 0)
             return result == CONSUMER_AGAIN ? 0 : result;
-        int slice = wait_step(&waiter);
+        waiter->door = consumer_door(consumer);
+        waiter->until_ns = event_due(consumer);
+        int slice = wait_step(waiter);
         if (slice == WAIT_PROBE || slice < 0) {
             result = producer_died(consumer);
             if (result < 0)
@@ -243,6 +252,18 @@ static int wait_for_message(struct shmbus_consumer *consumer, int64_t timeout_ns
         if (slice < 0)
             return consumer_look(consumer) != NULL ? 0 : timed_out(consumer, slice);
     }
+}
+
+static int wait_for_message(struct shmbus_consumer *consumer, int64_t timeout_ns)
+{
+    struct control_entry *entry = consumer->entry;
+    struct waiter waiter =
+        wait_begin_as(&consumer->wait, timeout_ns, entry != NULL ? &entry->waiting : NULL);
+    int result = wait_on(consumer, &waiter);
+    /* A callback may have forked, and this be the child, which has no mapping. */
+    if (!consumer->orphaned)
+        wait_end(&waiter);
+    return result;
 }
 
 int shmbus_consumer_wait(struct shmbus_consumer *consumer, int64_t timeout_ns)

@@ -97,12 +97,14 @@ static int go_on(struct shmbus_consumer *consumer, uint32_t index)
     recovery_clear_holds(entry, layout_slab_total(consumer->header));
     /* relaxed: the state releases them */
     atomic_store_explicit(&entry->pid, (uint32_t)getpid(), memory_order_relaxed);
+    atomic_store_explicit(&entry->waiting, SHMBUS_WAITING_NOT, memory_order_relaxed);
     entry->uid = (uint32_t)getuid();
     entry->grace_ns = consumer->options.grace_ns;
     /* ORDER(resume:A) pairs state:B, holder_state:B, way_state:B, after_state:B: its holds have
      * ended before it goes on */
     atomic_store_explicit(&entry->state, ENTRY_ACTIVE, memory_order_seq_cst);
     after_latch(consumer);
+    consumer_wake_all(consumer);
     return 1;
 }
 

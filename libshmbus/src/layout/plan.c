@@ -177,8 +177,8 @@ int layout_plan(const struct shmbus_bus_options *options, const char *name, uint
                 struct feed_header *out_header)
 {
     const uint32_t known = SHMBUS_BUS_TIMESTAMPS | SHMBUS_BUS_NO_POOL | SHMBUS_BUS_SCRUB |
-                           SHMBUS_BUS_EVICT | SHMBUS_BUS_REPLACE | SHMBUS_MAP_PREFAULT |
-                           SHMBUS_MAP_LOCK;
+                           SHMBUS_BUS_EVICT | SHMBUS_BUS_REPLACE | SHMBUS_BUS_NO_PARK |
+                           SHMBUS_MAP_PREFAULT | SHMBUS_MAP_LOCK;
     struct feed_header header = {
         .magic = LAYOUT_FEED_MAGIC,
         .byte_order = LAYOUT_BYTE_ORDER,
@@ -206,7 +206,7 @@ int layout_plan(const struct shmbus_bus_options *options, const char *name, uint
     if (result < 0)
         return result;
     header.flags = options->flags & (SHMBUS_BUS_TIMESTAMPS | SHMBUS_BUS_NO_POOL | SHMBUS_BUS_SCRUB |
-                                     SHMBUS_BUS_EVICT);
+                                     SHMBUS_BUS_EVICT | SHMBUS_BUS_NO_PARK);
     if (options->flags & SHMBUS_BUS_TIMESTAMPS)
         header.features_required |= LAYOUT_REQUIRES_TIMESTAMPS;
     if (options->flags & SHMBUS_BUS_SCRUB)

@@ -132,6 +132,8 @@ static int end_claim(struct shmbus_producer *producer, struct slot_header *slot,
         among_store_tail(producer);
         parts_give_back(producer);
     }
+    producer_notify(producer);
+    producer_wake_others(producer);
     return 0;
 }
 

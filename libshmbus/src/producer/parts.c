@@ -77,6 +77,8 @@ static void give_up(struct shmbus_producer *producer, uint32_t part)
     among->parts_had &= ~bit_of(part);
     munmap(among->part_locks[part], LAYOUT_PAGE);
     among->part_locks[part] = NULL;
+    /* One that is parked may wait for just this. */
+    segment_wake(&producer->segment);
 }
 
 void parts_give_back(struct shmbus_producer *producer)

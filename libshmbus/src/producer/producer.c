@@ -82,6 +82,7 @@ static void announce(struct shmbus_producer *producer)
     uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed) + 1;
     atomic_store_explicit(&entry->epoch, epoch, memory_order_relaxed);
     atomic_store_explicit(&entry->pid, (uint32_t)getpid(), memory_order_relaxed);
+    atomic_store_explicit(&entry->waiting, SHMBUS_WAITING_NOT, memory_order_relaxed);
     producer_store_tail(producer);
     /* ORDER(producer_active:A) pairs producers_active:B, producers_left:B: active before the stream
      * is open */
@@ -149,6 +150,7 @@ static int begin(struct shmbus_producer *producer)
         result = make_pool(producer);
     if (result < 0)
         return error_set(result, "%s: no memory left for the pool's lists", segment->name);
+    producer_begin_parking(producer);
     return producer->among != NULL ? begin_among(producer) : begin_alone(producer);
 }
 
@@ -192,11 +194,16 @@ static int make(const char *name, const struct shmbus_producer_options *options,
     if (taken.full_timeout_ns < SHMBUS_FOREVER)
         return error_set(-EINVAL, "full_timeout_ns: %" PRId64 " is less than SHMBUS_FOREVER",
                          taken.full_timeout_ns);
+    struct wait_plan wait;
+    result = wait_take_options(&taken.wait, &wait);
+    if (result < 0)
+        return result;
     struct shmbus_producer *producer = calloc(1, sizeof *producer);
     if (producer == NULL)
         return error_set(-ENOMEM, "%s: no memory left for a producer", name);
     segment_begin(&producer->segment, name);
     producer->full_timeout_ns = taken.full_timeout_ns;
+    producer->wait = wait;
     producer->on_exhausted = taken.on_exhausted;
     producer->context = taken.context;
     producer->on_health = taken.on_health;
@@ -336,6 +343,7 @@ static void leave_alone(struct shmbus_producer *producer)
     /* ORDER(close:A) pairs bus_state:B, look_state:B: every stamp before the end of the stream */
     atomic_store_explicit(&segment_state(&producer->segment)->bus_state, BUS_CLOSED,
                           memory_order_release);
+    segment_wake(&producer->segment);
 }
 
 /* An open claim is aborted, or it would stop the stream. The last one that lives ends it. */

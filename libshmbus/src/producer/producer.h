@@ -16,6 +16,7 @@
 #include "ring/gate.h"
 #include "ring/ring.h"
 #include "segment/segment.h"
+#include "wait/wait.h"
 
 #define CLAIM_NONE         0u
 #define CLAIM_INLINE       1u
@@ -58,11 +59,15 @@ struct shmbus_producer {
     uint32_t claim_slab;
     const void *claim_data; /* what was lent, to tell the open claim from one given up */
     _Atomic uint64_t *tail_word;
+    const _Atomic uint32_t *parked; /* says that consumers are parked; see wait/park.h */
     struct producer_entry *entry;
     struct guard guard;
 
-    struct among *among; /* NULL of one that is alone */
-    uint32_t index;      /* its number: of its entry and its part of the pool */
+    struct among *among;   /* NULL of one that is alone */
+    uint32_t index;        /* its number: of its entry and its part of the pool */
+    uint32_t must_fence;   /* the kernel refused: no fence of one that parks reaches it */
+    struct wait_plan wait; /* how its calls wait */
+    struct park_door door; /* where it parks; no word: nowhere */
 
     struct process_object object; /* not first: found by offset */
     struct segment segment;
@@ -89,6 +94,26 @@ struct shmbus_producer {
 
 /* Brings the tail hint and the count up to date. */
 void producer_store_tail(struct shmbus_producer *producer);
+
+/* Finds out how to wake consumers that are parked, and where it parks itself. */
+void producer_begin_parking(struct shmbus_producer *producer);
+
+/* Wakes the consumers that are parked. */
+void producer_wake(struct shmbus_producer *producer);
+
+/* Among many: the end of the stream went on. Wakes the producers that wait for room in the ring. */
+void producer_wake_others(struct shmbus_producer *producer);
+
+/* What consumers may wait for was stored: wakes them if they are parked. */
+static inline void producer_notify(struct shmbus_producer *producer)
+{
+    /* ORDER(publish_signal:A) pairs park_fence:A: the stamp before the flag, by the compiler; the
+     * fence of the one that parks is this processor's, too */
+    atomic_signal_fence(memory_order_seq_cst);
+    /* relaxed: as above */
+    if (__builtin_expect(atomic_load_explicit(producer->parked, memory_order_relaxed) != 0, 0))
+        producer_wake(producer);
+}
 
 /* The end of the stream as this producer knows it: what it published itself or, among many, all
  * that is final. */

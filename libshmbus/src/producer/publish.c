@@ -49,6 +49,7 @@ static inline void release(struct shmbus_producer *producer, struct slot_header 
     ring_prefetch(&producer->ring, producer->next + producer->ahead);
     if ((producer->next & producer->tail_mask) == 0)
         producer_store_tail(producer);
+    producer_notify(producer);
 }
 
 /* Puts a slab's handle into a slot that is marked. */
@@ -300,6 +301,7 @@ static int publish_run(struct shmbus_producer *producer, const struct shmbus_out
     producer->next = first + done;
     if ((first & ~producer->tail_mask) != (producer->next & ~producer->tail_mask))
         producer_store_tail(producer);
+    producer_notify(producer);
     return (int)done;
 }
 
@@ -342,6 +344,7 @@ static int publish_gap(struct shmbus_producer *producer, uint64_t count, uint64_
         *ring_handle(&producer->ring, slot) = target;
         ring_publish_as(slot, sequence, 0, STAMP_SKIPPED);
     }
+    producer_notify(producer);
     return 0;
 }
 

@@ -127,25 +127,48 @@ void producer_more_room(struct shmbus_producer *producer, uint64_t count)
         producer_raise_floor(producer, end - capacity);
 }
 
+static struct waiter begin_to_wait(struct shmbus_producer *producer, int64_t timeout_ns)
+{
+    struct waiter waiter = wait_begin_as(&producer->wait, timeout_ns, &producer->entry->waiting);
+    waiter.door = producer->door.word != NULL ? &producer->door : NULL;
+    producer_store_tail(producer);
+    return waiter;
+}
+
+/* A step of waiting until required consumers have a cursor of at least so much, or, when it is 0,
+ * until any of them moves or releases. */
+static int step_towards(struct shmbus_producer *producer, struct waiter *waiter, uint64_t target)
+{
+    _Atomic uint64_t *waits_for = &producer->entry->waits_for;
+    /* relaxed: its own word; its bit releases it */
+    if (atomic_load_explicit(waits_for, memory_order_relaxed) != target) {
+        wait_anew(waiter);
+        /* relaxed: as above */
+        atomic_store_explicit(waits_for, target, memory_order_relaxed);
+    }
+    return wait_step(waiter);
+}
+
 /* A callback may fork, which in the child ends it. */
 int producer_wait_until(struct shmbus_producer *producer,
                         int (*done)(struct shmbus_producer *producer, void *context), void *context,
                         int full, const char *text)
 {
-    struct waiter waiter = wait_begin(producer->full_timeout_ns);
-    producer_store_tail(producer);
-    while (!producer->orphaned) {
-        int step = wait_step(&waiter);
+    if (producer->orphaned)
+        return producer_refuse(producer);
+    struct waiter waiter = begin_to_wait(producer, producer->full_timeout_ns);
+    for (;;) {
+        int step = step_towards(producer, &waiter, producer->wanting ? 0 : producer->needed);
         if (step == WAIT_PROBE || step < 0)
             look_around(producer, 1);
         if (producer->orphaned)
-            break;
-        if (done(producer, context))
-            return 0;
-        if (step < 0)
-            return error_constant(full, text);
+            return producer_refuse(producer);
+        int is_done = done(producer, context);
+        if (!is_done && step >= 0)
+            continue;
+        wait_end(&waiter);
+        return is_done ? 0 : error_constant(full, text);
     }
-    return producer_refuse(producer);
 }
 
 static int ring_done(struct shmbus_producer *producer, void *context)
@@ -217,24 +240,23 @@ int producer_need_slabs(struct shmbus_producer *producer, uint32_t class_index, 
 /* Waits until no required consumer is below target. */
 static int wait_passed(struct shmbus_producer *producer, uint64_t target, int64_t timeout_ns)
 {
-    struct waiter waiter = wait_begin(timeout_ns);
-    producer_store_tail(producer);
-    while (!producer->orphaned) {
+    struct waiter waiter = begin_to_wait(producer, timeout_ns);
+    int step = WAIT_GO_ON;
+    for (;;) {
         struct gate_scan scan = gate_look(&producer->gate, producer_end(producer));
-        if (scan.required == 0 || scan.slowest >= target)
-            return 0;
-        int step = wait_step(&waiter);
+        int is_done = scan.required == 0 || scan.slowest >= target;
+        if (is_done || step < 0) {
+            wait_end(&waiter);
+            return is_done ? 0
+                           : error_constant(-ETIMEDOUT, "a required consumer has not consumed it "
+                                                        "yet (see shmbus-stat for which)");
+        }
+        step = step_towards(producer, &waiter, target);
         if (step == WAIT_PROBE || step < 0)
             look_around(producer, 0);
-        if (step == -ETIMEDOUT && !producer->orphaned) {
-            scan = gate_look(&producer->gate, producer_end(producer));
-            if (scan.required == 0 || scan.slowest >= target)
-                return 0;
-            return error_constant(-ETIMEDOUT, "a required consumer has not consumed it yet (see "
-                                              "shmbus-stat for which)");
-        }
+        if (producer->orphaned)
+            return producer_refuse(producer);
     }
-    return producer_refuse(producer);
 }
 
 int shmbus_producer_flush(struct shmbus_producer *producer, int64_t timeout_ns)

@@ -130,6 +130,7 @@ static int publish(struct shmbus_producer *producer, uint64_t handle, uint32_t l
     producer->next++;
     if ((producer->next & producer->tail_mask) == 0)
         producer_store_tail(producer);
+    producer_notify(producer);
     return 0;
 }
 

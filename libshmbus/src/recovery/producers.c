@@ -92,6 +92,7 @@ int recovery_join_producers(const struct segment *segment, const struct ring *ri
         return error_set(-EBADMSG, "%s: damaged: its tail is %" PRIu64 " (remove the bus)",
                          segment->name, hint);
     claim_abort_all_of(ring, segment->producer);
+    segment_wake(segment);
     gate->floor = first;
     /* relaxed: the locks order it after what the one before with this number stored */
     gate->shown = atomic_load_explicit(gate->floor_word, memory_order_relaxed);
@@ -108,6 +109,7 @@ static void repair_one(const struct segment *segment, const struct ring *ring, u
         lock_probe(descriptor, LOCK_LIFE + (int64_t)index) == 0) {
         claim_abort_all_of(ring, index);
         empty_entry(segment, index);
+        segment_wake(segment);
     }
     if (descriptor >= 0)
         close(descriptor);
@@ -133,4 +135,5 @@ void recovery_leave_producers(const struct segment *segment, const struct ring *
         return;
     /* ORDER(end:A) pairs bus_state:B, look_state:B: every stamp before the end of the stream */
     atomic_store_explicit(&segment_state(segment)->bus_state, BUS_CLOSED, memory_order_seq_cst);
+    segment_wake(segment);
 }

@@ -5,6 +5,7 @@
 #include "error/error.h"
 #include "liveness/liveness.h"
 #include "segment/segment.h"
+#include "wait/park.h"
 
 #include <dirent.h>
 #include <fcntl.h>
@@ -34,6 +35,8 @@ void segment_say_replaced(unsigned char *feed, const struct feed_header *header)
     struct feed_state *state = (struct feed_state *)(void *)(feed + header->state.offset);
     /* ORDER(replaced:A) pairs bus_state:B, rejoin_state:B: gone from its name before it says so */
     atomic_store_explicit(&state->bus_state, BUS_REPLACED, memory_order_release);
+    if (!(header->flags & SHMBUS_BUS_NO_PARK))
+        park_wake(&state->wake_consumers);
 }
 
 /* A segment is built in a folder that is named after its id. One that stands in another's had a

@@ -105,6 +105,9 @@ void segment_unpeek_control(const struct segment *segment, unsigned char *contro
 /* Applies SHMBUS_MAP_PREFAULT and SHMBUS_MAP_LOCK to what is mapped. */
 int segment_settle_mapping(struct segment *segment, uint32_t flags);
 
+/* Wakes all that are parked on a bus and wait for its producers; control is mapped writable. */
+void segment_wake(const struct segment *segment);
+
 /* ---- parts that the above share ---- */
 
 #define SEGMENT_PREFIX    "shmbus."

@@ -71,6 +71,14 @@ static uint32_t part_owner(const struct segment *segment, uint32_t index)
     return lock_probe(segment->probe_feed, LOCK_LIFE + (int64_t)owner - 1) == 1 ? owner : 0;
 }
 
+/* How somebody waits, by a peer's word. */
+static uint32_t waiting_of(const _Atomic uint32_t *word)
+{
+    /* relaxed: a picture */
+    uint32_t waiting = atomic_load_explicit(word, memory_order_relaxed);
+    return waiting <= SHMBUS_WAITING_PARK ? waiting : SHMBUS_WAITING_NOT;
+}
+
 /* A producer that is alive is looked for before the state is read: one that closes meanwhile has
  * said so before it let go. */
 static void look_at_producers(struct shmbus_snapshot *snapshot)
@@ -91,6 +99,7 @@ static void look_at_producers(struct shmbus_snapshot *snapshot)
         producer->alive = lives;
         alive += lives;
         producer->part_owner = part_owner(segment, i);
+        producer->waiting = lives ? waiting_of(&entry->waiting) : SHMBUS_WAITING_NOT;
         /* relaxed: as above */
         producer->pid = atomic_load_explicit(&entry->pid, memory_order_relaxed);
         producer->published = atomic_load_explicit(&entry->published, memory_order_relaxed);
@@ -251,6 +260,8 @@ static void look_at_entry(struct shmbus_snapshot *snapshot, uint32_t index)
         look_at_pipeline(snapshot, index, consumer);
     if (state == ENTRY_GRACE)
         consumer->grace_left_ns = until_ns > wait_now() ? until_ns - wait_now() : 0;
+    if (consumer->life != SHMBUS_LIFE_DEAD && consumer->life != SHMBUS_LIFE_GRACE)
+        consumer->waiting = waiting_of(&entry->waiting);
     add_held(snapshot, entry);
     bus->consumer_count++;
 }
