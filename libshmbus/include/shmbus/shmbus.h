@@ -42,6 +42,7 @@ extern "C" {
 #define SHMBUS_CONSUMERS_MAX      1024             /* entries for consumers */
 #define SHMBUS_PRODUCERS_MAX      64               /* producers at once */
 #define SHMBUS_AFTER_MAX          8                /* consumers that one runs after */
+#define SHMBUS_SELECTOR_MAX       128              /* consumers of one selector */
 #define SHMBUS_CAPACITY_MIN       16               /* slots */
 #define SHMBUS_CAPACITY_MAX       16777216         /* slots */
 #define SHMBUS_SLOT_BYTES_MIN     32               /* bytes, 16 of them header */
@@ -64,6 +65,7 @@ extern "C" {
 
 struct shmbus_producer;
 struct shmbus_consumer;
+struct shmbus_selector;
 struct shmbus_snapshot;
 
 /* ---------------------------------------------------------------------------------------------
@@ -908,6 +910,25 @@ SHMBUS_API int shmbus_consumer_next(struct shmbus_consumer *consumer,
 SHMBUS_API int shmbus_consumer_wait(struct shmbus_consumer *consumer, int64_t timeout_ns);
 
 /**
+ * Gives a descriptor for event loops (poll, epoll, io_uring): readable when there is a message to
+ * read or something to be told, until next, poll or wait finds that there is nothing more. It may
+ * be readable once too often. That a producer died is told by wait, with a timeout of 0.
+ *
+ * The first call starts a thread that parks in this consumer's place; from then on next, poll and
+ * wait make two system calls each time that they find nothing after the descriptor was readable.
+ *
+ * @param consumer  the consumer.
+ * @param out_fd    receives the descriptor: only to be watched, never read, written or closed.
+ *
+ * Returns: 0.
+ * Errors: -ENOMEM, -EMFILE, -ENFILE out of it; -EIO no thread is to be had; -EBUSY another thread
+ * is inside (debug builds); -ECHILD the consumer is another process's. Ownership: the consumer's,
+ * until it is closed; the same one each time. Threads: the one that owns the consumer. Blocks:
+ * never; the first call allocates and starts a thread.
+ */
+SHMBUS_API int shmbus_consumer_fd(struct shmbus_consumer *consumer, int *out_fd);
+
+/**
  * Keeps a message beyond its callback: one in a slab by a hold on the slab, one in a slot by a copy
  * in this consumer's memory.
  *
@@ -1042,6 +1063,124 @@ SHMBUS_API int shmbus_message_at(const struct shmbus_message *message, uint32_t 
                                  uint64_t bytes, uint32_t alignment, const void **out_data);
 
 /* ---------------------------------------------------------------------------------------------
+ * Several buses from one thread
+ * ------------------------------------------------------------------------------------------- */
+
+/* Which consumer's message comes next. */
+enum shmbus_select_order {
+    SHMBUS_SELECT_FAIR = 0,   /* in turn, up to burst messages of each in a row */
+    SHMBUS_SELECT_MERGED = 1, /* the one with the least timestamp; every bus must have them */
+};
+
+/* How a selector hands messages out. */
+struct shmbus_selector_options {
+    size_t struct_bytes; /* sizeof(struct shmbus_selector_options) */
+    uint32_t order;      /* enum shmbus_select_order */
+    uint32_t burst;      /* in turn: messages of one consumer in a row, at most; 0: 16 */
+    int64_t hold_ns; /* merged: how long a message waits for older ones of buses that are silent;
+                      * 0: not at all */
+    struct shmbus_wait wait; /* how it waits */
+};
+
+/* What a selector hands out: a message of one of its consumers, or how that one ended. */
+struct shmbus_selected {
+    struct shmbus_consumer *consumer;
+    void *context;                 /* as given with the consumer */
+    int result;                    /* 0: message is there; else what its next() returned */
+    struct shmbus_message message; /* as next() gave it */
+};
+
+/**
+ * Makes a selector: one thread reads up to SHMBUS_SELECTOR_MAX consumers through it, in turn or
+ * merged by timestamp.
+ *
+ * @param options       how; NULL: all defaults.
+ * @param out_selector  receives the selector.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL an option is out of range; -E2BIG options of a newer library; -ENOMEM.
+ * Ownership: the selector is the caller's, to be ended with shmbus_selector_close().
+ * Threads: any; the selector then belongs to one thread at a time, as its consumers do.
+ * Blocks: never; allocates.
+ */
+SHMBUS_API int shmbus_selector_open(const struct shmbus_selector_options *options,
+                                    struct shmbus_selector **out_selector);
+
+/**
+ * Ends a selector. Its consumers stay as they are.
+ *
+ * @param selector  may be NULL, which does nothing.
+ *
+ * Returns: nothing.
+ * Errors: none.
+ * Ownership: the selector is gone; its consumers are the caller's, as before.
+ * Threads: the one that owns the selector.
+ * Blocks: never.
+ */
+SHMBUS_API void shmbus_selector_close(struct shmbus_selector *selector);
+
+/**
+ * Puts a consumer of any kind into a selector. Until it is removed, only the selector reads it.
+ *
+ * @param selector  the selector.
+ * @param consumer  the consumer, open.
+ * @param context   handed out with its messages.
+ *
+ * Returns: 0.
+ * Errors: -EEXIST it is in there already; -ENOSPC SHMBUS_SELECTOR_MAX are; -EINVAL consumer is
+ * NULL, or its bus has no timestamps to merge by. Ownership: the consumer stays the caller's, and
+ * must be removed before it is closed. Threads: the one that owns the selector. Blocks: never;
+ * allocates nothing.
+ */
+SHMBUS_API int shmbus_selector_add(struct shmbus_selector *selector,
+                                   struct shmbus_consumer *consumer, void *context);
+
+/**
+ * Takes a consumer out of a selector.
+ *
+ * @param selector  the selector.
+ * @param consumer  the consumer.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL it is not in there; -EBUSY its next message is fetched already, to be merged:
+ * take that one first, or close the selector. Ownership: the consumer is read by the caller again.
+ * Threads: the one that owns the selector.
+ * Blocks: never; allocates nothing.
+ */
+SHMBUS_API int shmbus_selector_remove(struct shmbus_selector *selector,
+                                      struct shmbus_consumer *consumer);
+
+/**
+ * Gives the next message of any of its consumers, or tells that one of them has ended or failed:
+ * once, after which that one is passed over until it is removed.
+ *
+ * @param selector      the selector.
+ * @param out_selected  receives it.
+ *
+ * Returns: 1, or 0 when there is none now.
+ * Errors: -EPIPE no consumer is in there, or all have ended.
+ * Ownership: the message's data is good until the selector's next call of next or wait.
+ * Threads: the one that owns the selector.
+ * Blocks: never; allocates nothing.
+ */
+SHMBUS_API int shmbus_selector_next(struct shmbus_selector *selector,
+                                    struct shmbus_selected *out_selected);
+
+/**
+ * Waits until next has something to give, parked at all of the buses at once.
+ *
+ * @param selector    the selector.
+ * @param timeout_ns  how long at most.
+ *
+ * Returns: 0 when there is something.
+ * Errors: -ETIMEDOUT; -EPIPE no consumer is in there, or all have ended.
+ * Ownership: the last message of next is gone.
+ * Threads: the one that owns the selector.
+ * Blocks: up to timeout_ns. Allocates nothing.
+ */
+SHMBUS_API int shmbus_selector_wait(struct shmbus_selector *selector, int64_t timeout_ns);
+
+/* ---------------------------------------------------------------------------------------------
  * Looking on
  * ------------------------------------------------------------------------------------------- */
 
@@ -1155,7 +1294,7 @@ struct shmbus_consumer_info {
     uint32_t behind;       /* 1: one of them has not passed what it is to read next */
     uint32_t unused;       /* 0 */
     char after[SHMBUS_AFTER_MAX][SHMBUS_NAME_MAX + 1]; /* the names */
-    uint32_t waiting;      /* enum shmbus_waiting; 0 of a dead one */
+    uint32_t waiting;                                  /* enum shmbus_waiting; 0 of a dead one */
 };
 
 /**

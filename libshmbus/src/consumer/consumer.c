@@ -176,6 +176,7 @@ static void discard(struct shmbus_consumer *consumer)
         const uint64_t *kept;
         void *given;
     } wanted = {consumer->wanted};
+    consumer_event_end(consumer);
     segment_close(&consumer->segment);
     holds_end(&consumer->holds);
     after_end(consumer->after);

@@ -41,6 +41,8 @@ struct holds {
     uint64_t bits; /* set in the bitmap */
 };
 
+struct consumer_event;
+
 struct shmbus_consumer {
     struct ring ring;
     uint64_t next;        /* sequence of the next message */
@@ -75,6 +77,7 @@ struct shmbus_consumer {
     struct wait_plan wait;         /* how its calls wait */
     struct park_door for_messages; /* where it parks; no word: nowhere */
     struct park_door behind;       /* the same, where those that it runs after call it */
+    struct consumer_event *event;  /* behind its descriptor; NULL: it has none */
     uint32_t must_fence;           /* the kernel refused: no fence of one that parks reaches it */
     uint32_t index;                /* of the entry */
     uint32_t resumed;
@@ -142,6 +145,19 @@ static inline int consumer_has_parked(const struct shmbus_consumer *consumer)
     uint64_t behind = atomic_load_explicit(consumer->parked_behind, memory_order_relaxed);
     return __builtin_expect((producers | behind) != 0, 0);
 }
+
+/* Is there a message, or something to be told? What next() gave last is finished with. */
+int consumer_peek(struct shmbus_consumer *consumer);
+
+/* The same of what only the kernel knows. Returns 1 when there is something to look at, 0, or what
+ * wait() is to say. */
+int consumer_probe(struct shmbus_consumer *consumer);
+
+/* Nothing is there: its descriptor, if it has one, becomes readable when that changes. */
+void consumer_event_arm(struct shmbus_consumer *consumer);
+
+/* Ends its descriptor and the thread behind it. */
+void consumer_event_end(struct shmbus_consumer *consumer);
 
 /* Finds the next message that is wanted: goes past aborted, skipped and unwanted ones, and ahead
  * when it was lapped. Returns its slot, or NULL. */

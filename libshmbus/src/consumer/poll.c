@@ -215,6 +215,19 @@ static int producer_died(struct shmbus_consumer *consumer)
                      consumer->segment.name);
 }
 
+int consumer_peek(struct shmbus_consumer *consumer)
+{
+    if (consumer->is_lent)
+        consumer_finish(consumer);
+    return consumer_look(consumer) != NULL || consumer_nothing_there(consumer) != 0;
+}
+
+int consumer_probe(struct shmbus_consumer *consumer)
+{
+    int result = producer_died(consumer);
+    return result < 0 ? result : consumer_look(consumer) != NULL;
+}
+
 /* The time is over. */
 static int timed_out(const struct shmbus_consumer *consumer, int code)
 {

@@ -55,6 +55,22 @@ int park_say(struct park_door *door, uint32_t *out_seen);
 /* Sleeps for up to so many nanoseconds, unless the door's word has moved on from seen. */
 void park_sleep(const struct park_door *door, uint32_t seen, int64_t ns);
 
+/* Says it at count doors, with one fence for all. Returns 0, or a negative errno: then they are
+ * shut.
+ */
+int park_say_all(struct park_door *const *doors, uint32_t count, uint32_t *out_seen);
+
+/* Sleeps for up to so many nanoseconds, unless one of count words has moved on from what was seen.
+ * Returns 0, or -ENOSYS where the kernel cannot. */
+int park_sleep_any(const _Atomic uint32_t *const *words, const uint32_t *seen, uint32_t count,
+                   int64_t ns);
+
+/* Sleeps for at most a millisecond and at most so long, where parking is not to be had. */
+void park_nap(int64_t ns);
+
+/* Wakes all that sleep on a word of this process that has moved on. */
+void park_call(const _Atomic uint32_t *word);
+
 /* Takes back its bit, where it has one. */
 void park_take_back(const struct park_door *door);
 

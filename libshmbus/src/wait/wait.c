@@ -83,7 +83,7 @@ static void show(struct waiter *waiter, uint32_t waiting)
 static uint32_t next_step(const struct waiter *waiter)
 {
     const struct wait_plan *plan = &waiter->plan;
-    int can_park = waiter->door != NULL && !waiter->door->is_shut;
+    int can_park = waiter->park != NULL || (waiter->door != NULL && !waiter->door->is_shut);
     uint32_t last = can_park ? SHMBUS_WAITING_PARK : SHMBUS_WAITING_SLEEP;
     if (plan->strategy == SHMBUS_WAIT_PARK)
         return last;
@@ -146,6 +146,8 @@ static void do_step(struct waiter *waiter, uint32_t step, int64_t now)
         sched_yield();
     else if (left <= 0)
         return;
+    else if (step == SHMBUS_WAITING_PARK && waiter->park != NULL)
+        waiter->park(waiter->context, left);
     else if (step == SHMBUS_WAITING_PARK)
         park_for(waiter, left);
     else

@@ -30,10 +30,12 @@ struct waiter {
     uint32_t sleep_ns; /* the next sleep where nobody may park */
     uint32_t shown;    /* what the word says */
     struct wait_plan plan;
-    struct park_door *door;          /* where to park, or NULL */
-    const struct park_door *at_door; /* the one where it said that it parks, or NULL */
-    uint32_t seen;                   /* the door's word before that */
-    _Atomic uint32_t *waiting;       /* its own shared word, or NULL */
+    struct park_door *door;                  /* where to park, or NULL */
+    const struct park_door *at_door;         /* the one where it said that it parks, or NULL */
+    uint32_t seen;                           /* the door's word before that */
+    void (*park)(void *context, int64_t ns); /* what parking is here, in place of a door; or NULL */
+    void *context;
+    _Atomic uint32_t *waiting; /* its own shared word, or NULL */
 };
 
 #define WAIT_GO_ON 0
