@@ -208,10 +208,6 @@ static void write_headers(struct segment_draft *draft)
     atomic_store_explicit(&producer->floor, header->first_sequence, memory_order_relaxed);
     for (uint64_t i = 0; i < layout_slab_total(header); i++)
         atomic_store_explicit(&generations[i], GENERATION_FIRST, memory_order_relaxed);
-    /* relaxed: as above. Among many the first one counts from the beginning: one that comes and
-     * goes before it is ready does not end the stream. */
-    if (header->max_producers > 1)
-        atomic_store_explicit(&producer->state, PRODUCER_ACTIVE, memory_order_relaxed);
 
     struct control_header control = {
         .magic = LAYOUT_CONTROL_MAGIC,
