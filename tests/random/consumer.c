@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <string.h>
 
 static void show_kept(struct track *track)
@@ -73,13 +74,38 @@ static int handle_message(const struct shmbus_message *message, void *context)
 }
 
 /* Where to join. */
-static void choose_from(struct track *track, uint32_t *out_from, uint64_t *out_sequence)
+static void choose_from(struct track *track, const struct world *world, uint32_t *out_from,
+                        uint64_t *out_sequence)
 {
-    uint64_t acked = atomic_load(&track->world->acked);
-    uint64_t back = random_below(&track->state, track->world->bus.capacity * 2);
-    uint64_t first = track->world->bus.first_sequence;
+    uint64_t acked = atomic_load(&world->acked);
+    uint64_t back = random_below(&track->state, world->bus.capacity * 2);
+    uint64_t first = world->bus.first_sequence;
     *out_from = (uint32_t)random_below(&track->state, 3);
     *out_sequence = acked - first > back ? acked - back : first;
+}
+
+static int says_replaced(void)
+{
+    return strstr(shmbus_error_text(), "was replaced") != NULL;
+}
+
+/* Told that its bus was replaced: then somebody has at least begun to, and all that was published
+ * on it was read. */
+static int replaced(struct track *track)
+{
+    struct shmbus_consumer_stats stats = {0};
+    struct world *world = track->world;
+    track_settle(track, 1);
+    if (shmbus_consumer_stats(track->consumer, &stats) < 0)
+        violate(world, "stats: %s", shmbus_error_text());
+    if (world->number >= atomic_load(&track->root->wanted))
+        violate(world, "told that bus %" PRIu32 " was replaced, and nobody did", world->number);
+    if (stats.cursor < atomic_load(&world->acked))
+        violate(world,
+                "kind %" PRIu32 ": told of a replacement at %" PRIu64 ", and %" PRIu64
+                " was published",
+                track->kind, stats.cursor, atomic_load(&world->acked) - 1);
+    return -ESTALE;
 }
 
 /* Told that it is evicted: that must be the bus's policy. It joins again, mostly. */
@@ -96,7 +122,7 @@ static int evicted(struct track *track)
         atomic_store(&track->place->known, 0);
     atomic_store(&track->page->kept, 0);
     while (page_order(track->page) < ORDER_LEAVE && random_chance(&track->state, 80)) {
-        choose_from(track, &from, &sequence);
+        choose_from(track, world, &from, &sequence);
         uint64_t acked = atomic_load(&world->acked);
         page_does(track->page, "rejoin");
         track->kept_count = 0;
@@ -105,6 +131,9 @@ static int evicted(struct track *track)
             track_begin(track, from, sequence, track->flags, acked);
             return 0;
         }
+        if (result == -ESTALE && says_replaced() &&
+            world->number < atomic_load(&track->root->wanted))
+            break;
         if (result != -ERANGE || from != SHMBUS_FROM_SEQUENCE ||
             (track->flags & SHMBUS_JOIN_MOVE_UP))
             violate(world, "rejoin: %d: %s", result, shmbus_error_text());
@@ -116,7 +145,7 @@ static int evicted(struct track *track)
 static int judge(struct track *track, const char *what, int result)
 {
     if (result == -ESTALE)
-        return evicted(track);
+        return says_replaced() ? replaced(track) : evicted(track);
     track_settle(track, 1);
     if (result < 0 && result != -EPIPE && result != -EOWNERDEAD && result != -ETIMEDOUT) {
         violate(track->world, "%s: %d: %s", what, result, shmbus_error_text());
@@ -203,63 +232,151 @@ static int rest(struct track *track, uint32_t order)
     return 0;
 }
 
+/* Which bus the feed is of that is mapped: a producer has written down its inode, or its successor
+ * will. NULL: it is told to come to an end first. */
+static struct world *world_of_feed(struct track *track)
+{
+    struct world *root = track->root;
+    int64_t until = now_ns() + PATIENCE_NS;
+    if (root->streams == 1)
+        return root;
+    page_does(track->page, "finding out which bus it has");
+    for (uint64_t inode = mapped_inode(); now_ns() < until; sleep_ns(MS_NS)) {
+        for (uint32_t i = 0; i < root->streams; i++)
+            if (atomic_load(&root[i].inode) == inode)
+                return &root[i];
+        if (page_order(track->page) != ORDER_GO)
+            return NULL;
+    }
+    violate(root, "a consumer has a feed that no producer had");
+    return NULL;
+}
+
+/* On a bus that has types it may expect some: what is registered is there, anything else is
+ * refused.
+ */
+static void expect_refusal(struct track *track, const struct shmbus_consumer_options *options)
+{
+    const struct shmbus_bus_options *bus = &track->root->bus;
+    struct shmbus_consumer_options other = *options;
+    struct shmbus_type wrong = {.type = TYPES + 1, .name = "none", .fields = "key:<u8"};
+    struct shmbus_consumer *consumer = NULL;
+    if (bus->type_count > 0 && random_chance(&track->state, 70)) {
+        wrong = bus->types[random_below(&track->state, bus->type_count)];
+        wrong.fields = "key:<u4";
+    }
+    other.expected = &wrong;
+    other.expected_count = 1;
+    int result = shmbus_consumer_open(BUS, &other, &consumer);
+    if (result != -EPROTOTYPE)
+        violate(track->root, "expecting another type than the bus has gave %d", result);
+    shmbus_consumer_close(consumer);
+    count(&track->root->counts.refused, 1);
+}
+
+static void choose_options(struct track *track, uint16_t *types,
+                           struct shmbus_consumer_options *options)
+{
+    const struct shmbus_bus_options *bus = &track->root->bus;
+    choose_from(track, world_now(track->root), &options->from, &options->from_sequence);
+    options->flags = random_chance(&track->state, 50) ? SHMBUS_JOIN_MOVE_UP : 0;
+    options->deadline_ns = random_chance(&track->state, 30) ? MS_NS : 0;
+    if (track->kind != SHMBUS_REQUIRED && random_chance(&track->state, 30))
+        options->slack = 1 + random_below(&track->state, bus->capacity);
+    for (uint16_t i = 0; i < TYPES; i++)
+        if (track->mask >> i & 1)
+            types[options->type_count++] = (uint16_t)(i + 1);
+    if (track->mask != 0xff)
+        options->types = types;
+    else
+        options->type_count = 0;
+    if (bus->type_count > 0 && random_chance(&track->state, 40)) {
+        options->expected = bus->types;
+        options->expected_count = 1 + (uint32_t)random_below(&track->state, bus->type_count);
+    }
+    if (track->seat != NULL) {
+        options->name = track->seat->name;
+        options->grace_ns = track->seat->grace_ns;
+    } else if (random_chance(&track->state, 50)) {
+        options->name = "member";
+    }
+}
+
+/* It is in: on which bus, and how that stood before. */
+static int attached(struct track *track, const struct shmbus_consumer_options *options,
+                    const uint64_t *acked)
+{
+    struct world *world = world_of_feed(track);
+    if (world == NULL) {
+        shmbus_consumer_close(track->consumer);
+        track->consumer = NULL;
+        return -EINTR;
+    }
+    track->world = world;
+    track->place = track->seat != NULL ? &world->places[track->seat - track->root->places] : NULL;
+    track_begin(track, options->from, options->from_sequence, options->flags, acked[world->number]);
+    atomic_store(&track->page->number, world->number);
+    atomic_store(&track->page->joined, 1);
+    return 0;
+}
+
 static int open_once(struct track *track)
 {
-    struct world *world = track->world;
+    struct world *root = track->root;
     uint16_t types[TYPES];
+    uint64_t acked[STREAMS];
     struct shmbus_consumer_options options = {.struct_bytes = sizeof options,
                                               .kind = track->kind,
                                               .wait_ns = PATIENCE_NS / 2,
                                               .hold_quota = track->quota,
                                               .on_event = track_event,
                                               .context = track};
-    choose_from(track, &options.from, &options.from_sequence);
-    options.flags = random_chance(&track->state, 50) ? SHMBUS_JOIN_MOVE_UP : 0;
-    options.deadline_ns = random_chance(&track->state, 30) ? MS_NS : 0;
-    if (track->kind != SHMBUS_REQUIRED && random_chance(&track->state, 30))
-        options.slack = 1 + random_below(&track->state, world->bus.capacity);
-    for (uint16_t i = 0; i < TYPES; i++)
-        if (track->mask >> i & 1)
-            types[options.type_count++] = (uint16_t)(i + 1);
-    if (track->mask != 0xff)
-        options.types = types;
-    else
-        options.type_count = 0;
-    if (track->place != NULL) {
-        options.name = track->place->name;
-        options.grace_ns = track->place->grace_ns;
-        atomic_store(&track->place->opening, 1);
-    }
+    choose_options(track, types, &options);
+    if (random_chance(&track->state, 10))
+        expect_refusal(track, &options);
+    int may = track->kind != SHMBUS_REQUIRED ||
+              world_may_require(root, options.name != NULL ? options.name : "");
+    if (track->seat != NULL && may)
+        atomic_store(&track->seat->opening, 1);
     track->flags = options.flags;
-    uint64_t acked = atomic_load(&world->acked);
+    track->world = world_now(root);
+    for (uint32_t i = 0; i < STREAMS; i++)
+        acked[i] = atomic_load(&root[i].acked);
     page_does(track->page, "consumer_open");
     int result = shmbus_consumer_open(BUS, &options, &track->consumer);
-    if (result == 0) {
-        track_begin(track, options.from, options.from_sequence, options.flags, acked);
-        atomic_store(&track->page->joined, 1);
-    }
-    return result;
+    if (may)
+        return result == 0 ? attached(track, &options, acked) : result;
+    if (result != -EPERM)
+        violate(root, "%s may not be required, and got %d",
+                options.name != NULL ? options.name : "one without a name", result);
+    count(&root->counts.refused, 1);
+    return -EPERM;
 }
 
-/* Others may have every entry, repair ours, or have overwritten the sequence that we wanted. */
+/* Others may have every entry, repair ours, or have overwritten the sequence that we wanted. Who
+ * may not be required asks to be an optional one. */
 static int open_somehow(struct track *track)
 {
     int64_t until = now_ns() + PATIENCE_NS;
     int result;
     do {
         result = open_once(track);
-        if (result == 0)
-            return 0;
-        int is_usual =
-            result == -EUSERS || result == -ERANGE || (result == -EBUSY && track->place != NULL);
+        if (result == 0 || result == -EINTR)
+            return result;
+        if (result == -EPERM && track->seat == NULL)
+            track->kind = SHMBUS_OPTIONAL;
+        else if (result == -EPERM)
+            return result;
+        int is_usual = result == -EUSERS || result == -ERANGE || result == -EPERM ||
+                       (result == -EBUSY && track->seat != NULL);
         if (!is_usual || now_ns() > until) {
-            violate(track->world, "kind %" PRIu32 ": open: %d: %s", track->kind, result,
+            violate(track->root, "kind %" PRIu32 ": open: %d: %s", track->kind, result,
                     shmbus_error_text());
             return result;
         }
         sleep_ns(2 * MS_NS);
         /* Who has a place to leave does not find every entry taken. */
-    } while (page_order(track->page) < ORDER_LEAVE || (track->place != NULL && result != -EUSERS));
+    } while (page_order(track->page) < ORDER_LEAVE || (track->seat != NULL && result != -EUSERS));
     return result;
 }
 
@@ -278,9 +395,20 @@ static void leave(struct track *track)
         atomic_store(&track->place->left, 1);
 }
 
-int consumer_work(struct world *world, struct page *page, uint64_t seed)
+/* The one before died while it opened: nobody knows how far it came, and on which bus. */
+static void forget_places(struct track *track)
 {
-    struct track track = {.world = world, .page = page, .place = page->place, .state = seed};
+    for (uint32_t i = 0; i < track->root->streams; i++) {
+        struct place *place = &track->root[i].places[track->seat - track->root->places];
+        atomic_store(&place->known, 0);
+        atomic_store(&place->left, 0);
+    }
+}
+
+int consumer_work(struct world *root, struct page *page, uint64_t seed)
+{
+    struct track track = {
+        .root = root, .world = root, .page = page, .seat = page->place, .state = seed};
     uint64_t *state = &track.state;
     int before = open_descriptors();
     track.kind = page->kind;
@@ -288,13 +416,10 @@ int consumer_work(struct world *world, struct page *page, uint64_t seed)
     track.keeps = random_chance(state, 60) ? (uint32_t)random_below(state, 40) : 0;
     track.quota = 1 + (uint32_t)random_below(state, KEPT_MAX);
     track.mask = 0xff;
-    if (track.place != NULL) {
-        track.mask = track.place->mask;
-        /* The one before died while it opened: nobody knows how far it came. */
-        if (atomic_load(&track.place->opening)) {
-            atomic_store(&track.place->known, 0);
-            atomic_store(&track.place->left, 0);
-        }
+    if (track.seat != NULL) {
+        track.mask = track.seat->mask;
+        if (atomic_load(&track.seat->opening))
+            forget_places(&track);
     } else if (random_chance(state, 40)) {
         track.mask = 1 + (uint32_t)random_below(state, 255);
     }
@@ -309,7 +434,7 @@ int consumer_work(struct world *world, struct page *page, uint64_t seed)
         }
         leave(&track);
         if (open_descriptors() != before || mapped_buses() != 0)
-            violate(world, "a consumer that closed has %d descriptors and %d mappings more",
+            violate(root, "a consumer that closed has %d descriptors and %d mappings more",
                     open_descriptors() - before, mapped_buses());
     } while (page_order(page) < ORDER_LEAVE && random_chance(state, 70));
     return 0;

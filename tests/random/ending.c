@@ -90,7 +90,10 @@ static void call_back(struct world *world)
 {
     for (uint32_t i = 0; i < PLACES; i++) {
         struct place *place = &world->places[i];
-        if (place->page == NULL && place->grace_ns == LONG_GRACE && !atomic_load(&place->left))
+        int is_kept = 0;
+        for (uint32_t j = atomic_load(&world->current); j <= atomic_load(&world->wanted); j++)
+            is_kept |= !atomic_load(&world[j].places[i].left);
+        if (place->page == NULL && place->grace_ns == LONG_GRACE && is_kept)
             spawn(world, ROLE_CONSUMER, SHMBUS_REQUIRED, place, ORDER_LEAVE);
     }
 }
@@ -98,7 +101,8 @@ static void call_back(struct world *world)
 /* ---- the heir ---- */
 
 struct heir {
-    struct world *world;
+    struct world *root;
+    struct world *world; /* of the bus that it has */
     struct shmbus_producer *producer;
 };
 
@@ -115,14 +119,20 @@ static int until_true(struct heir *heir, int (*is_true)(struct heir *heir), cons
     return 1;
 }
 
+/* Has it joined the heir's bus? One of the bus that was replaced goes when it comes to know. */
+static int is_on(const struct heir *heir, struct page *page)
+{
+    return atomic_load(&page->joined) && atomic_load(&page->number) == heir->world->number;
+}
+
 static int only_the_living(struct heir *heir)
 {
     struct shmbus_snapshot *snapshot;
     uint32_t living = 0;
     uint32_t entries;
     for (uint32_t i = 0; i < WORKERS_MAX; i++) {
-        const struct page *page = &heir->world->pages[i];
-        living += page->pid != 0 && page->kind != SHMBUS_OBSERVER && atomic_load(&page->joined);
+        struct page *page = &heir->root->pages[i];
+        living += page->pid != 0 && page->kind != SHMBUS_OBSERVER && is_on(heir, page);
     }
     if (shmbus_reap(BUS, NULL) < 0 || shmbus_snapshot_open(BUS, NULL, &snapshot) < 0)
         return 0;
@@ -135,8 +145,9 @@ static int all_caught_up(struct heir *heir)
 {
     uint64_t next = shmbus_producer_next_sequence(heir->producer);
     for (uint32_t i = 0; i < WORKERS_MAX; i++) {
-        struct page *page = &heir->world->pages[i];
-        if (page->pid != 0 && atomic_load(&page->joined) && atomic_load(&page->cursor) != next)
+        struct page *page = &heir->root->pages[i];
+        if (page->pid != 0 && atomic_load(&page->joined) &&
+            (!is_on(heir, page) || atomic_load(&page->cursor) != next))
             return 0;
     }
     return 1;
@@ -145,7 +156,7 @@ static int all_caught_up(struct heir *heir)
 static int nothing_kept(struct heir *heir)
 {
     for (uint32_t i = 0; i < WORKERS_MAX; i++) {
-        struct page *page = &heir->world->pages[i];
+        struct page *page = &heir->root->pages[i];
         if (page->pid != 0 && atomic_load(&page->joined) &&
             (atomic_load(&page->obeyed) < ORDER_DROP || atomic_load(&page->kept) != 0))
             return 0;
@@ -156,7 +167,7 @@ static int nothing_kept(struct heir *heir)
 static int nobody_joined(struct heir *heir)
 {
     for (uint32_t i = 0; i < WORKERS_MAX; i++)
-        if (heir->world->pages[i].pid != 0 && atomic_load(&heir->world->pages[i].joined))
+        if (heir->root->pages[i].pid != 0 && atomic_load(&heir->root->pages[i].joined))
             return 0;
     return 1;
 }
@@ -168,13 +179,13 @@ static void tell_all(struct world *world, uint32_t order)
 }
 
 /* Slabs of a class that the living say they keep, each once: a handle's index is its low part. */
-static uint64_t count_kept(struct world *world, uint32_t class_index)
+static uint64_t count_kept(struct world *root, uint32_t class_index)
 {
     static unsigned char is_kept[256];
     uint64_t kept = 0;
     memset(is_kept, 0, sizeof is_kept);
     for (uint32_t i = 0; i < WORKERS_MAX; i++) {
-        struct page *page = &world->pages[i];
+        struct page *page = &root->pages[i];
         uint32_t many = page->pid != 0 ? atomic_load(&page->kept) : 0;
         for (uint32_t j = 0; j < many; j++) {
             uint64_t handle = atomic_load(&page->handles[j]);
@@ -194,7 +205,7 @@ static void check_pool(struct heir *heir)
     static struct shmbus_slab slabs[256];
     for (uint32_t i = 0; i < world->bus.class_count; i++) {
         struct shmbus_pool_stats stats;
-        uint64_t kept = count_kept(world, i);
+        uint64_t kept = count_kept(heir->root, i);
         uint32_t free_count = (uint32_t)(world->bus.classes[i].slab_count - kept);
         uint64_t bytes = world->bus.classes[i].slab_bytes;
         int result = free_count == 0
@@ -225,19 +236,34 @@ static void check_pool(struct heir *heir)
     }
 }
 
-/* Every entry can be joined, and the ring takes its capacity and no more. */
+/* Joins as one that gates if anybody may, as another if not. */
+static int join_any(struct heir *heir, struct shmbus_consumer **out_consumer, uint32_t *gating)
+{
+    const struct shmbus_bus_options *bus = &heir->world->bus;
+    struct shmbus_consumer_options options = {.struct_bytes = sizeof options};
+    int may = bus->required_rule == SHMBUS_REQUIRED_ANYONE || bus->required_count > 0;
+    if (may)
+        options.kind = SHMBUS_REQUIRED;
+    if (bus->required_count > 0)
+        options.name = bus->required_names[0];
+    int result = shmbus_consumer_open(BUS, &options, out_consumer);
+    *gating += result == 0 && may;
+    return result;
+}
+
+/* Every entry can be joined, and the ring takes exactly its capacity, or any number if nobody
+ * gates. */
 static void check_room(struct heir *heir)
 {
     struct world *world = heir->world;
     struct shmbus_consumer *consumers[16];
-    struct shmbus_consumer_options options = {.struct_bytes = sizeof options,
-                                              .kind = SHMBUS_REQUIRED};
     uint32_t joined = 0;
+    uint32_t gating = 0;
     uint64_t filled = 0;
     int result = 0;
     int64_t until = now_ns() + PATIENCE_NS;
     while (joined < world->bus.max_consumers && result == 0) {
-        result = shmbus_consumer_open(BUS, &options, &consumers[joined]);
+        result = join_any(heir, &consumers[joined], &gating);
         joined += result == 0;
         /* One that has left may not have come to unmap its entry yet. */
         if (result == -EUSERS && now_ns() < until)
@@ -249,9 +275,10 @@ static void check_room(struct heir *heir)
     while (filled <= world->bus.capacity &&
            (result = shmbus_producer_publish(heir->producer, 0, 0, NULL, 0)) == 0)
         filled++;
-    if (result != -EAGAIN || filled != world->bus.capacity)
+    uint64_t wanted = gating > 0 ? world->bus.capacity : world->bus.capacity + 1;
+    if (result != (gating > 0 ? -EAGAIN : 0) || filled != wanted)
         violate(world, "at the end: the ring takes %" PRIu64 " of %" PRIu64 " messages: %d", filled,
-                world->bus.capacity, result);
+                wanted, result);
     while (joined > 0)
         shmbus_consumer_close(consumers[--joined]);
 }
@@ -263,7 +290,7 @@ static void publish_some(struct heir *heir)
     struct world *world = heir->world;
     for (int i = 0; i < 3; i++) {
         uint64_t key = shmbus_producer_next_sequence(heir->producer);
-        body_fill(world, bytes, key, world->incarnations + 1);
+        body_fill(world, bytes, key, heir->root->incarnations + 1);
         atomic_store(&world->intent, key + 1);
         int result = shmbus_producer_publish(heir->producer, body_type(world, key), 0, bytes,
                                              body_bytes(world, key));
@@ -276,9 +303,9 @@ static void publish_some(struct heir *heir)
 static void inherit(struct world *world, uint64_t *state)
 {
     struct shmbus_producer_options options = {.struct_bytes = sizeof options};
-    struct heir heir = {.world = world};
+    struct heir heir = {.root = world};
     struct page page = {.incarnation = world->incarnations + 1};
-    heir.producer = producer_begin(world, &page, state, &options);
+    heir.producer = producer_begin(world, &page, state, &options, &heir.world);
     if (heir.producer == NULL)
         return;
     if (!until_true(&heir, only_the_living, "the entries are not those of the living"))

@@ -7,13 +7,22 @@
 #include <errno.h>
 #include <inttypes.h>
 
-static void check_picture(struct world *world, struct shmbus_snapshot *snapshot)
+static void check_picture(struct world *root, struct shmbus_snapshot *snapshot)
 {
     const struct shmbus_bus_info *bus = shmbus_snapshot_bus(snapshot);
+    struct world *world = root;
     if (bus->state == SHMBUS_STATE_DAMAGED) {
         violate(world, "looks damaged: %s", shmbus_snapshot_why(snapshot));
         return;
     }
+    world = world_of_entries(root, bus->max_consumers);
+    if (world == NULL || world->number > atomic_load(&root->wanted)) {
+        violate(root, "shows a bus of %" PRIu32 " entries, which nobody made", bus->max_consumers);
+        return;
+    }
+    if (bus->type_count != world->bus.type_count || bus->required_rule != world->bus.required_rule)
+        violate(world, "shows %" PRIu32 " types and rule %" PRIu32, bus->type_count,
+                bus->required_rule);
     if (bus->tail > atomic_load(&world->intent))
         violate(world, "shows a tail of %" PRIu64 ", which nobody began", bus->tail);
     for (uint32_t i = 0; i < bus->class_count; i++) {

@@ -7,8 +7,10 @@
 
 #include <errno.h>
 #include <inttypes.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 
 #define BATCH_MAX 40
 #define SLABS_MAX 3
@@ -51,25 +53,76 @@ static void check_begin(struct world *world, uint64_t next, uint64_t acked, uint
     atomic_store(&world->intent, next);
 }
 
-struct shmbus_producer *producer_begin(struct world *world, struct page *page, uint64_t *state,
-                                       const struct shmbus_producer_options *options)
+/* The inode of the bus's feed now; 0: there is none. */
+static uint64_t named_inode(void)
+{
+    char path[256];
+    struct stat found;
+    snprintf(path, sizeof path, "%s/shmbus." BUS "/feed", getenv("SHMBUS_DIR"));
+    return stat(path, &found) == 0 ? found.st_ino : 0;
+}
+
+/* Which one the name leads to, as a picture has it. While this producer has it, it stays that. */
+static struct world *world_of_name(struct world *root)
+{
+    struct shmbus_snapshot *snapshot;
+    struct world *world = NULL;
+    if (shmbus_snapshot_open(BUS, NULL, &snapshot) == 0) {
+        world = world_of_entries(root, shmbus_snapshot_bus(snapshot)->max_consumers);
+        shmbus_snapshot_close(snapshot);
+    }
+    if (world == NULL || world->number < atomic_load(&root->current) ||
+        world->number > atomic_load(&root->wanted))
+        violate(root, "a producer has a bus that it cannot have: %s", shmbus_error_text());
+    return world != NULL ? world : root;
+}
+
+/* How it comes to its bus, and which that is to be. If one before died while it replaced, both are
+ * possible. */
+static int get(struct world *root, uint64_t *state, const struct shmbus_producer_options *options,
+               struct shmbus_producer **out_producer)
+{
+    uint32_t current = atomic_load(&root->current);
+    uint32_t wanted = atomic_load(&root->wanted);
+    uint32_t made = atomic_load(&root->made);
+    if (made && random_chance(state, 50))
+        return shmbus_producer_open(BUS, NULL, options, PATIENCE_NS / 2, out_producer);
+    if (made && wanted == current && wanted + 1 < root->streams && random_chance(state, 30))
+        atomic_store(&root->wanted, ++wanted);
+    if (wanted > current && random_chance(state, 20)) {
+        struct shmbus_bus_options bus = root[current].bus;
+        bus.flags &= ~SHMBUS_BUS_REPLACE;
+        int result = shmbus_producer_create(BUS, &bus, options, out_producer);
+        /* Refused when it is replaced already. */
+        if (result != -EEXIST)
+            return result;
+    }
+    return shmbus_producer_create(BUS, &root[wanted].bus, options, out_producer);
+}
+
+struct shmbus_producer *producer_begin(struct world *root, struct page *page, uint64_t *state,
+                                       const struct shmbus_producer_options *options,
+                                       struct world **out_world)
 {
     struct shmbus_producer *producer = NULL;
-    uint64_t acked = atomic_load(&world->acked);
-    uint64_t intent = atomic_load(&world->intent);
-    uint32_t made = atomic_load(&world->made);
-    int create = !made || random_chance(state, 50);
-    page_does(page, create ? "producer_create" : "producer_open");
-    int result = create ? shmbus_producer_create(BUS, &world->bus, options, &producer)
-                        : shmbus_producer_open(BUS, NULL, options, PATIENCE_NS / 2, &producer);
+    uint32_t made = atomic_load(&root->made);
+    page_does(page, "producer_create or open");
+    int result = get(root, state, options, &producer);
     if (result < 0) {
-        violate(world, "%s: %d: %s", create ? "create" : "open for publishing", result,
-                shmbus_error_text());
+        violate(root, "a producer cannot begin: %d: %s", result, shmbus_error_text());
         return NULL;
     }
-    check_begin(world, shmbus_producer_next_sequence(producer), acked, intent);
-    count(&world->counts.takeovers, made);
-    atomic_store(&world->made, 1);
+    struct world *world = world_of_name(root);
+    check_begin(world, shmbus_producer_next_sequence(producer), atomic_load(&world->acked),
+                atomic_load(&world->intent));
+    atomic_store(&world->inode, named_inode());
+    if (world->number > atomic_load(&root->current))
+        count(&root->counts.replaced, 1);
+    else
+        count(&root->counts.takeovers, made);
+    atomic_store(&root->current, world->number);
+    atomic_store(&root->made, 1);
+    *out_world = world;
     return producer;
 }
 
@@ -276,15 +329,15 @@ static void deed(struct own *own)
     }
 }
 
-int producer_work(struct world *world, struct page *page, uint64_t seed)
+int producer_work(struct world *root, struct page *page, uint64_t seed)
 {
     static const int64_t timeouts[] = {0, MS_NS, 20 * MS_NS, 150 * MS_NS};
     static struct own own;
-    own = (struct own){.world = world, .page = page, .state = seed};
+    own = (struct own){.page = page, .state = seed};
     struct shmbus_producer_options options = {.struct_bytes = sizeof options};
     options.full_timeout_ns = timeouts[random_below(&own.state, 4)];
     int before = open_descriptors();
-    own.producer = producer_begin(world, page, &own.state, &options);
+    own.producer = producer_begin(root, page, &own.state, &options, &own.world);
     if (own.producer == NULL)
         return 1;
     atomic_store(&page->joined, 1);
@@ -299,22 +352,27 @@ int producer_work(struct world *world, struct page *page, uint64_t seed)
     page_does(page, "producer_close");
     shmbus_producer_close(own.producer);
     if (open_descriptors() != before || mapped_buses() != 0)
-        violate(world, "a producer that closed has %d descriptors and %d mappings more",
+        violate(root, "a producer that closed has %d descriptors and %d mappings more",
                 open_descriptors() - before, mapped_buses());
     return 0;
 }
 
 /* While a living owner is stopped: nobody takes the bus from it, and nobody removes it. */
-int rival_work(struct world *world, struct page *page, uint64_t seed)
+int rival_work(struct world *root, struct page *page, uint64_t seed)
 {
     struct shmbus_producer *producer = NULL;
+    struct shmbus_bus_options bus = world_now(root)->bus;
     page_does(page, "a rival");
-    int result = seed % 2 == 0 ? shmbus_producer_create(BUS, &world->bus, NULL, &producer)
+    if (seed % 3 == 0) {
+        bus.max_consumers++;
+        bus.flags |= SHMBUS_BUS_REPLACE;
+    }
+    int result = seed % 2 == 0 ? shmbus_producer_create(BUS, &bus, NULL, &producer)
                                : shmbus_producer_open(BUS, NULL, NULL, 0, &producer);
     if (result != -EBUSY)
-        violate(world, "a rival of a stopped producer got %d", result);
+        violate(root, "a rival of a stopped producer got %d", result);
     result = shmbus_unlink(BUS, NULL);
     if (result != -EBUSY)
-        violate(world, "unlink of a stopped producer's bus gave %d", result);
+        violate(root, "unlink of a stopped producer's bus gave %d", result);
     return 0;
 }

@@ -163,11 +163,11 @@ static void say(FILE *stream, const struct options *options, double seconds,
             " consumers joined, %" PRIu64 " kills, %" PRIu64 " stops, %" PRIu64
             " evictions, %" PRIu64 " resumes, %" PRIu64 " takeovers, %" PRIu64
             " rivals refused, %" PRIu64 " ranges skipped, %" PRIu64 " looks, %" PRIu64
-            " lost told, violations %" PRIu32 "\n",
+            " lost told, %" PRIu64 " replaced, %" PRIu64 " refused, violations %" PRIu32 "\n",
             date, seconds, options->seed, counts->buses, counts->published, counts->received,
             counts->kept, counts->joined, counts->kills, counts->stops, counts->evictions,
             counts->resumes, counts->takeovers, counts->rivals, counts->gaps, counts->looks,
-            counts->lost, violations);
+            counts->lost, counts->replaced, counts->refused, violations);
     fflush(stream);
 }
 
@@ -183,7 +183,8 @@ static int run_all(const struct options *options, struct world *world)
         world_begin(world, seed);
         world_print(world, each);
         run_bus(world, each);
-        add(&total, &world->counts);
+        for (uint32_t i = 0; i < STREAMS; i++)
+            add(&total, &world[i].counts);
         violations = atomic_load(&world->violations);
         if (violations == 0)
             seed = random_next(&seed);
@@ -210,8 +211,8 @@ int main(int argc, char **argv)
 {
     struct options options = take_options(argc, argv);
     struct sigaction action = {.sa_handler = end_early};
-    struct world *world =
-        mmap(NULL, sizeof *world, PROT_READ | PROT_WRITE, MAP_SHARED | MAP_ANONYMOUS, -1, 0);
+    struct world *world = mmap(NULL, STREAMS * sizeof *world, PROT_READ | PROT_WRITE,
+                               MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (world == MAP_FAILED || mkdtemp(folder) == NULL || setenv("SHMBUS_DIR", folder, 1) != 0) {
         perror("random_rig");
         return 1;

@@ -19,6 +19,8 @@
 #define BUS         "random"
 #define WORKERS_MAX 20
 #define PLACES      4       /* names with a grace time */
+#define STREAMS     3       /* buses that replace each other in one round */
+#define NAMES       8       /* that may be required */
 #define GAPS_MAX    65536   /* skipped ranges of one bus */
 #define AUTHORS     1048576 /* sequences whose author is remembered */
 #define KEPT_MAX    24      /* messages that a consumer keeps at one time */
@@ -56,6 +58,7 @@ struct page {
     _Atomic uint64_t beat;
     const char *_Atomic doing;
     _Atomic uint32_t joined; /* its open has returned, and its close has not begun */
+    _Atomic uint32_t number; /* of the bus that a consumer is on */
     _Atomic uint32_t obeyed; /* the order that it has carried out */
     _Atomic uint64_t cursor; /* where it stands, all below being read */
     _Atomic uint32_t kept;   /* handles of slabs, below */
@@ -83,21 +86,35 @@ struct gap {
 
 struct counts {
     _Atomic uint64_t published, received, joined, kills, stops, evictions, resumes, takeovers, lost,
-        filtered, kept, gaps, rivals, looks, buses;
+        filtered, kept, gaps, rivals, looks, buses, replaced, refused;
 };
 
+/* One bus, and all that is known of its stream. The first of them has what a round is about, too.
+ */
 struct world {
+    struct world *root; /* the first of STREAMS */
+    uint32_t number;    /* which of them this is */
     uint64_t seed;
     struct shmbus_bus_options bus;
+    struct shmbus_type types[TYPES];
+    char type_names[TYPES][8];
+    const char *names[NAMES];
     uint32_t inline_bytes;
     uint32_t bytes_most;
-    uint32_t incarnations;   /* writer: the driver */
+    _Atomic uint64_t inode; /* of its feed, once a producer has it; 0 before */
+
+    /* of the first */
+    uint32_t streams;         /* how many there may be */
+    _Atomic uint32_t current; /* the one that a producer had last */
+    _Atomic uint32_t wanted;  /* the one that it may be already */
+    uint32_t incarnations;    /* writer: the driver */
+    _Atomic uint32_t violations;
+    char first_violation[600];
+
     _Atomic uint64_t acked;  /* everything below was published by a call that returned */
     _Atomic uint64_t intent; /* nothing at or above it was ever begun */
     _Atomic uint64_t seen;   /* the first sequence that no consumer has seen */
     _Atomic uint32_t made;   /* the bus is there */
-    _Atomic uint32_t violations;
-    char first_violation[600];
     _Atomic uint32_t gap_count;
     struct counts counts;
     struct place places[PLACES];
@@ -117,11 +134,23 @@ int random_chance(uint64_t *state, unsigned percent);
 /* Something that must hold does not: said at once, and counted. */
 __attribute__((format(printf, 2, 3))) void violate(struct world *world, const char *format, ...);
 
-/* Chooses the geometry of the bus out of the seed. */
-void world_begin(struct world *world, uint64_t seed);
+/* Chooses the geometry of the buses of one round out of the seed. */
+void world_begin(struct world *root, uint64_t seed);
 
-/* Says on one line what world_begin() chose. */
-void world_print(const struct world *world, double seconds);
+/* The one that a producer had last. */
+static inline struct world *world_now(struct world *root)
+{
+    return root + atomic_load(&root->current);
+}
+
+/* May a required consumer have this name? */
+int world_may_require(const struct world *root, const char *name);
+
+/* The one with as many entries as a picture says, or NULL: each has another number of them. */
+struct world *world_of_entries(struct world *root, uint32_t entries);
+
+/* Says on a line for each what world_begin() chose. */
+void world_print(const struct world *root, double seconds);
 
 void page_does(struct page *page, const char *what);
 static inline uint32_t page_order(struct page *page)
@@ -132,6 +161,9 @@ static inline uint32_t page_order(struct page *page)
 /* How many descriptors, and how many mappings of buses, this process has. */
 int open_descriptors(void);
 int mapped_buses(void);
+
+/* The inode of the feed that this process has mapped; 0: none. */
+uint64_t mapped_inode(void);
 
 static inline void count(_Atomic uint64_t *counter, uint64_t more)
 {
@@ -158,9 +190,10 @@ int consumer_work(struct world *world, struct page *page, uint64_t seed);
 int looker_work(struct world *world, struct page *page, uint64_t seed);
 int rival_work(struct world *world, struct page *page, uint64_t seed);
 
-/* Opens for publishing by create or open, and checks where the stream goes on. */
-struct shmbus_producer *producer_begin(struct world *world, struct page *page, uint64_t *state,
-                                       const struct shmbus_producer_options *options);
+/* Opens for publishing by create, open or replacing, and checks where the stream goes on. */
+struct shmbus_producer *producer_begin(struct world *root, struct page *page, uint64_t *state,
+                                       const struct shmbus_producer_options *options,
+                                       struct world **out_world);
 
 /* ---- the driver ---- */
 

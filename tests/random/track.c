@@ -105,7 +105,7 @@ void track_begin(struct track *track, uint32_t from, uint64_t from_sequence, uin
     track->expected = stats.cursor;
     atomic_store(&track->page->cursor, stats.cursor);
     if (place != NULL) {
-        atomic_store(&place->opening, 0);
+        atomic_store(&track->seat->opening, 0);
         atomic_store(&place->left, 0);
         atomic_store(&place->acked, stats.cursor);
         atomic_store(&place->read, stats.cursor);

@@ -14,9 +14,11 @@ struct kept {
 };
 
 struct track {
-    struct world *world;
+    struct world *root;
+    struct world *world; /* of the bus that it is on */
     struct page *page;
-    struct place *place; /* or NULL */
+    struct place *seat;  /* the name that it has to be resumed under, or NULL */
+    struct place *place; /* what is known of that on the bus that it is on */
     struct shmbus_consumer *consumer;
     uint64_t state;
     uint32_t kind;

@@ -49,6 +49,7 @@ void violate(struct world *world, const char *format, ...)
 {
     char text[600];
     va_list arguments;
+    world = world->root;
     uint32_t before = atomic_fetch_add(&world->violations, 1);
     if (before >= VIOLATIONS_SAID)
         return;
@@ -90,10 +91,44 @@ int mapped_buses(void)
     int found = 0;
     FILE *maps = fopen("/proc/self/maps", "re");
     while (maps != NULL && fgets(line, sizeof line, maps) != NULL)
-        found += strstr(line, "/shmbus." BUS "/") != NULL;
+        found += strstr(line, getenv("SHMBUS_DIR")) != NULL;
     if (maps != NULL)
         fclose(maps);
     return found;
+}
+
+uint64_t mapped_inode(void)
+{
+    char line[1024];
+    uint64_t found = 0;
+    FILE *maps = fopen("/proc/self/maps", "re");
+    /* By now its folder may have another name, or be gone. */
+    while (found == 0 && maps != NULL && fgets(line, sizeof line, maps) != NULL)
+        if (strstr(line, getenv("SHMBUS_DIR")) != NULL && strstr(line, "/feed") != NULL &&
+            sscanf(line, "%*s %*s %*s %*s %" SCNu64, &found) != 1)
+            found = 0;
+    if (maps != NULL)
+        fclose(maps);
+    return found;
+}
+
+int world_may_require(const struct world *root, const char *name)
+{
+    const struct shmbus_bus_options *bus = &root->bus;
+    if (bus->required_rule != SHMBUS_REQUIRED_NAMED)
+        return bus->required_rule == SHMBUS_REQUIRED_ANYONE;
+    for (uint32_t i = 0; i < bus->required_count; i++)
+        if (strcmp(bus->required_names[i], name) == 0)
+            return 1;
+    return 0;
+}
+
+struct world *world_of_entries(struct world *root, uint32_t entries)
+{
+    for (uint32_t i = 0; i < root->streams; i++)
+        if (root[i].bus.max_consumers == entries)
+            return &root[i];
+    return NULL;
 }
 
 static void choose_pool(struct world *world, uint64_t *state)
@@ -132,50 +167,129 @@ static uint64_t choose_first(uint64_t *state)
     }
 }
 
-void world_begin(struct world *world, uint64_t seed)
+/* Types and the rule who may be required are a round's: a consumer cannot tell beforehand which of
+ * the buses it will get. */
+static void choose_tables(struct world *root, uint64_t *state)
 {
-    uint64_t state = seed;
+    static const char *const names[NAMES] = {"place0", "place1", "place2", "place3",
+                                             "member", "other",  "a",      "b"};
+    struct shmbus_bus_options *bus = &root->bus;
+    uint32_t types = random_chance(state, 50) ? (uint32_t)random_below(state, TYPES + 1) : 0;
+    for (uint32_t i = 0; i < types; i++) {
+        snprintf(root->type_names[i], sizeof root->type_names[i], "type%" PRIu32, i + 1);
+        root->types[i] =
+            (struct shmbus_type){.type = (uint16_t)(i + 1),
+                                 .name = root->type_names[i],
+                                 .fields = random_chance(state, 50) ? "key:<u8,author:<u4" : NULL};
+    }
+    bus->types = types > 0 ? root->types : NULL;
+    bus->type_count = types;
+    bus->required_rule = random_chance(state, 60) ? (uint32_t)SHMBUS_REQUIRED_ANYONE
+                                                  : 1 + (uint32_t)random_below(state, 2);
+    if (bus->required_rule != SHMBUS_REQUIRED_NAMED)
+        return;
+    for (uint32_t i = 0; i < NAMES; i++)
+        if (random_chance(state, 60))
+            root->names[bus->required_count++] = names[i];
+    bus->required_names = root->names;
+}
+
+/* Pages of a hugetlbfs only where whoever runs the test has made a pool and says so. */
+static void choose_pages(struct world *root, uint64_t *state)
+{
+    const char *folder = getenv("SHMBUS_RANDOM_HUGETLB");
+    struct shmbus_bus_options *bus = &root->bus;
+    bus->pages = random_chance(state, 25) ? SHMBUS_PAGES_THP : SHMBUS_PAGES_BASE;
+    if (folder != NULL && random_chance(state, 50)) {
+        bus->pages = SHMBUS_PAGES_HUGETLB;
+        bus->hugetlb_folder = folder;
+    }
+    bus->flags |= random_chance(state, 25) ? SHMBUS_MAP_PREFAULT : 0;
+}
+
+static void choose_geometry(struct world *world, uint64_t *state)
+{
     struct shmbus_bus_options *bus = &world->bus;
-    memset(world, 0, offsetof(struct world, gaps));
-    memset(world->authors, 0, sizeof world->authors);
-    world->seed = seed;
-    bus->struct_bytes = sizeof *bus;
-    bus->capacity = UINT64_C(16) << (random_chance(&state, 50) ? 0 : random_below(&state, 4));
-    if (random_chance(&state, 15))
-        bus->capacity = UINT64_C(1024) << random_below(&state, 4);
-    bus->slot_bytes = 32u << random_below(&state, 3);
-    bus->max_consumers = 4 + (uint32_t)random_below(&state, 12);
-    bus->flags = random_chance(&state, 50) ? SHMBUS_BUS_TIMESTAMPS : 0;
-    bus->flags |= random_chance(&state, 30) ? SHMBUS_BUS_SCRUB : 0;
-    bus->flags |= random_chance(&state, 60) ? SHMBUS_BUS_EVICT : 0;
-    bus->stall_ns = (int64_t)(10 + random_below(&state, 100)) * MS_NS;
-    bus->history = random_chance(&state, 50) ? 0 : random_below(&state, bus->capacity);
-    bus->first_sequence = choose_first(&state);
+    bus->capacity = UINT64_C(16) << (random_chance(state, 50) ? 0 : random_below(state, 4));
+    if (random_chance(state, 15))
+        bus->capacity = UINT64_C(1024) << random_below(state, 4);
+    bus->slot_bytes = 32u << random_below(state, 3);
+    bus->flags |= random_chance(state, 50) ? SHMBUS_BUS_TIMESTAMPS : 0;
+    bus->flags |= random_chance(state, 30) ? SHMBUS_BUS_SCRUB : 0;
+    bus->history = random_chance(state, 50) ? 0 : random_below(state, bus->capacity);
+    bus->first_sequence = choose_first(state);
     world->inline_bytes = bus->slot_bytes - (bus->flags & SHMBUS_BUS_TIMESTAMPS ? 24 : 16);
-    choose_pool(world, &state);
+    choose_pool(world, state);
     atomic_store(&world->acked, bus->first_sequence);
     atomic_store(&world->intent, bus->first_sequence);
     atomic_store(&world->seen, bus->first_sequence);
+}
+
+static void choose_places(struct world *root, uint64_t *state)
+{
     for (uint32_t i = 0; i < PLACES; i++) {
-        struct place *place = &world->places[i];
+        struct place *place = &root->places[i];
         snprintf(place->name, sizeof place->name, "place%" PRIu32, i);
         place->grace_ns =
-            i % 2 == 0 ? LONG_GRACE : (int64_t)(10 + random_below(&state, 100)) * MS_NS;
-        place->mask = random_chance(&state, 50) ? 0xff : (uint32_t)random_below(&state, 255) + 1;
+            i % 2 == 0 ? LONG_GRACE : (int64_t)(10 + random_below(state, 100)) * MS_NS;
+        place->mask = random_chance(state, 50) ? 0xff : (uint32_t)random_below(state, 255) + 1;
         atomic_store(&place->left, 1);
     }
 }
 
-void world_print(const struct world *world, double seconds)
+void world_begin(struct world *root, uint64_t seed)
+{
+    uint64_t state = seed;
+    for (uint32_t i = 0; i < STREAMS; i++) {
+        memset(&root[i], 0, offsetof(struct world, gaps));
+        memset(root[i].authors, 0, sizeof root[i].authors);
+        root[i].root = root;
+        root[i].number = i;
+        root[i].seed = i == 0 ? seed : random_next(&root[i - 1].seed) ^ seed;
+    }
+    root->seed = seed;
+    struct shmbus_bus_options *bus = &root->bus;
+    bus->struct_bytes = sizeof *bus;
+    bus->max_consumers = 4 + (uint32_t)random_below(&state, 10);
+    bus->flags = random_chance(&state, 60) ? SHMBUS_BUS_EVICT : 0;
+    bus->stall_ns = (int64_t)(10 + random_below(&state, 100)) * MS_NS;
+    choose_tables(root, &state);
+    choose_pages(root, &state);
+    choose_places(root, &state);
+    /* Which feed is mapped shows by its inode, which one on hugetlbfs has elsewhere. */
+    root->streams = bus->pages == SHMBUS_PAGES_HUGETLB || random_chance(&state, 40) ? 1 : STREAMS;
+    for (uint32_t i = 1; i < root->streams; i++) {
+        root[i].bus = root->bus;
+        root[i].bus.max_consumers += i;
+        root[i].bus.flags |= SHMBUS_BUS_REPLACE;
+        memcpy(root[i].places, root->places, sizeof root->places);
+    }
+    for (uint32_t i = 0; i < root->streams; i++)
+        choose_geometry(&root[i], &state);
+}
+
+static void print_one(const struct world *world, double seconds)
 {
     const struct shmbus_bus_options *bus = &world->bus;
-    printf("random: bus --seed 0x%016" PRIx64 " --seconds %g: capacity %" PRIu64
-           ", slots of %" PRIu32 ", %" PRIu32 " entries, history %" PRIu64 ", first %" PRIu64
-           ", flags 0x%" PRIx32 ", stall %" PRId64 " ms, slabs",
-           world->seed, seconds, bus->capacity, bus->slot_bytes, bus->max_consumers, bus->history,
-           bus->first_sequence, bus->flags, bus->stall_ns / MS_NS);
+    if (world->number == 0)
+        printf("random: bus --seed 0x%016" PRIx64 " --seconds %g: stall %" PRId64 " ms, %" PRIu32
+               " types, rule %" PRIu32 " with %" PRIu32 " names, pages %" PRIu32 "; capacity",
+               world->seed, seconds, bus->stall_ns / MS_NS, bus->type_count, bus->required_rule,
+               bus->required_count, bus->pages);
+    else
+        printf("random:   replaced by capacity");
+    printf(" %" PRIu64 ", slots of %" PRIu32 ", %" PRIu32 " entries, history %" PRIu64
+           ", first %" PRIu64 ", flags 0x%" PRIx32 ", slabs",
+           bus->capacity, bus->slot_bytes, bus->max_consumers, bus->history, bus->first_sequence,
+           bus->flags);
     for (uint32_t i = 0; i < bus->class_count; i++)
         printf(" %" PRIu64 ":%" PRIu64, bus->classes[i].slab_bytes, bus->classes[i].slab_count);
     printf("%s\n", bus->class_count == 0 ? " none" : "");
+}
+
+void world_print(const struct world *root, double seconds)
+{
+    for (uint32_t i = 0; i < root->streams; i++)
+        print_one(&root[i], seconds);
     fflush(stdout);
 }
