@@ -98,6 +98,25 @@ static void on_health(void *context, const struct shmbus_health *health)
     say_health(context, health);
 }
 
+/* Puts this thread where the options want it. A bus that is new then goes again. */
+static int settle(struct pub_bus *bus, const struct sight *before)
+{
+    const struct pub_options *options = bus->options;
+    struct shmbus_settled settled;
+    const int error = shmbus_producer_settle(bus->producer, &options->settle.options, &settled);
+    if (error == 0) {
+        settle_say(options->bus_name, &settled);
+        return CLI_OK;
+    }
+    const int result = cli_bus_failed(options->bus_name, error, NULL);
+    const bool is_new = !before->there || look_at(options).created_ns != before->created_ns;
+    shmbus_producer_close(bus->producer);
+    if (is_new) {
+        shmbus_unlink(options->bus_name, options->bus.folder);
+    }
+    return result;
+}
+
 int pub_bus_create(struct pub_bus *bus, int64_t full_timeout_ns)
 {
     const struct shmbus_producer_options behaviour = {
@@ -117,7 +136,7 @@ int pub_bus_create(struct pub_bus *bus, int64_t full_timeout_ns)
     }
     bus->looked_ns = cli_now_ns();
     say_what_was_there(bus, &before);
-    return CLI_OK;
+    return options->settle.wanted ? settle(bus, &before) : CLI_OK;
 }
 
 void pub_bus_look(struct pub_bus *bus)

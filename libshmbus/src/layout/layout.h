@@ -334,6 +334,12 @@ static inline uint32_t layout_inline_bytes(const struct feed_header *header)
     return header->slot_bytes - taken;
 }
 
+/* The NUMA node that the bus was asked to be on, or -1. */
+static inline int32_t layout_asked_node(const struct feed_header *header)
+{
+    return header->numa == SHMBUS_NUMA_NODE ? (int32_t)header->numa_node : -1;
+}
+
 /* Slabs of all classes. */
 static inline uint64_t layout_slab_total(const struct feed_header *header)
 {

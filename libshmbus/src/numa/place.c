@@ -24,6 +24,7 @@
 
 #define POPULATE_CHUNK (UINT64_C(64) << 20)
 #define ASK_BATCH      1024
+#define SAMPLE_PAGES   256
 
 static int node_is_there(uint32_t node)
 {
@@ -165,6 +166,34 @@ int place_ask(const void *address, uint64_t bytes, struct shmbus_placement *out_
     }
     out_placement->numa_known = 1;
     return 0;
+}
+
+int32_t place_node(const void *address, uint64_t bytes)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t pages = (bytes + page - 1) / page;
+    uint64_t count = pages < SAMPLE_PAGES ? pages : SAMPLE_PAGES;
+    uint32_t found[SHMBUS_NODES_MAX] = {0};
+    void *asked[SAMPLE_PAGES];
+    int status[SAMPLE_PAGES];
+    union {
+        const void *read;
+        void *any;
+    } start = {address};
+    for (uint64_t i = 0; i < count; i++) {
+        asked[i] = (char *)start.any + i * pages / count * page;
+        place_populate(asked[i], page, 0);
+    }
+    if (count == 0 || numa_available() < 0 || move_pages(0, count, asked, NULL, status, 0) < 0)
+        return -1;
+    int32_t most = -1;
+    for (uint64_t i = 0; i < count; i++)
+        if (status[i] >= 0 && status[i] < SHMBUS_NODES_MAX) {
+            found[status[i]]++;
+            if (most < 0 || found[status[i]] > found[most])
+                most = status[i];
+        }
+    return most;
 }
 
 void place_page_bytes(const void *address, uint64_t bytes, struct shmbus_placement *out_placement)
