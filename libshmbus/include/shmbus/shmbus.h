@@ -345,12 +345,12 @@ struct shmbus_placement {
  *         library; -EBUSY a living producer owns the name; -EUSERS as many as max_producers do;
  *         -EEXIST there is a bus of that name with other geometry, both named; -ENOSPC no room
  *         (beside the one that is to be replaced), with what was asked and what is left;
- *         -ENOMEM no memory (of the node, the huge page pool, the process); -ENXIO no such NUMA
- *         node, those that there are named; -ENOTSUP no NUMA or huge page support for an explicit
- *         wish; -ENOENT, -ENOTDIR there is no such folder of buses; -EACCES, -EPERM not allowed;
- *         -EMFILE, -ENFILE no descriptor; -EPROTO,
- *         -EPROTONOSUPPORT, -EBADMSG, -ESTALE the bus that is there cannot be used (as for
- *         shmbus_consumer_open); -EIO the file system failed.
+ *         -ENOMEM no memory (of the node, the memory cgroup, the huge page pool, the process);
+ *         -ENXIO no such NUMA node, those that there are named; -ENOTSUP no NUMA or huge page
+ *         support for an explicit wish; -ENOENT, -ENOTDIR there is no such folder of buses;
+ *         -EACCES, -EPERM not allowed; -EMFILE, -ENFILE no descriptor; -EPROTO, -EPROTONOSUPPORT,
+ *         -EBADMSG, -ESTALE the bus that is there cannot be used (as for shmbus_consumer_open);
+ *         -EIO the file system failed.
  * Ownership: the producer is the caller's, to be ended with shmbus_producer_close().
  * Threads: any; the producer then belongs to one thread at a time.
  * Blocks: allocates, and touches every page of the bus.

@@ -166,6 +166,17 @@ int segment_open_feed(const struct segment *segment, int flags)
     return open_located(segment, &locator, &found, flags);
 }
 
+int segment_open_control(const struct segment *segment)
+{
+    char path[48];
+    int descriptor =
+        openat(segment->folder, "control", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor >= 0 || errno != ENOENT)
+        return descriptor;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", segment->probe_control);
+    return open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
+}
+
 static void *map_at(void *address, uint64_t bytes, int protection, int fixed, int descriptor)
 {
     return mmap(address, bytes, protection, MAP_SHARED | fixed, descriptor, 0);

@@ -144,6 +144,10 @@ int segment_open_owner(const struct segment *segment);
 /* Opens feed itself, through its locator when it is on hugetlbfs. Returns a descriptor. */
 int segment_open_feed(const struct segment *segment, int flags);
 
+/* Opens control once more, to lock bytes of it for a repair: also when it was removed meanwhile, by
+ * way of the descriptor for probing. Returns a descriptor, or -1 with errno. */
+int segment_open_control(const struct segment *segment);
+
 /* Removes the files in a bus's folder and the folder itself. The name in root is given. */
 void segment_remove_folder(int root, const char *path);
 
