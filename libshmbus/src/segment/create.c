@@ -219,7 +219,7 @@ static void write_headers(struct segment_draft *draft)
     segment_boot_id(header->boot_id);
     layout_write_tables(draft->options, header, segment->feed);
     header->tables_checksum = layout_tables_checksum(header, segment->feed);
-    header->checksum = layout_checksum(header);
+    header->checksum = layout_checksum(header, sizeof *header);
     memcpy(segment->feed, header, sizeof *header);
 
     struct feed_state *state = segment_state(segment);

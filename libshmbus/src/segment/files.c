@@ -86,6 +86,14 @@ int64_t segment_read(int descriptor, void *buffer, size_t bytes)
     return (int64_t)done;
 }
 
+int segment_read_header(int descriptor, uint64_t file_bytes, const char *name,
+                        struct feed_header *out_header)
+{
+    alignas(8) unsigned char page[LAYOUT_PAGE];
+    int64_t got = segment_read(descriptor, page, sizeof page);
+    return layout_check(page, got < 0 ? 0 : (uint64_t)got, file_bytes, name, out_header);
+}
+
 int segment_random(uint8_t *out_bytes)
 {
     if (getrandom(out_bytes, LAYOUT_ID_BYTES, 0) != (ssize_t)LAYOUT_ID_BYTES)
