@@ -5,16 +5,19 @@
  */
 #include "pub_bus.h"
 
+#include <errno.h>
 #include <stddef.h>
 
 #include "cli.h"
 #include "text.h"
 
 #define LOOK_NS 200000000
+#define NAME_NS 2000000000 /* between two looks at whether the name still leads here */
 
 /* A bus of the name, as it was at one time. */
 struct sight {
     bool there;
+    bool gone; /* there is nothing of that name */
     uint32_t state;
     uint32_t producers; /* alive */
     int64_t created_ns; /* tells it from another one of its name */
@@ -25,7 +28,9 @@ static struct sight look_at(const struct pub_options *options)
 {
     struct shmbus_snapshot *snapshot = NULL;
     struct sight sight = {0};
-    if (shmbus_snapshot_open(options->bus_name, options->bus.folder, &snapshot) == 0) {
+    const int error = shmbus_snapshot_open(options->bus_name, options->bus.folder, &snapshot);
+    sight.gone = error == -ENOENT;
+    if (error == 0) {
         const struct shmbus_bus_info *bus = shmbus_snapshot_bus(snapshot);
         sight = (struct sight){.there = bus->state != SHMBUS_STATE_DAMAGED,
                                .state = bus->state,
@@ -39,13 +44,14 @@ static struct sight look_at(const struct pub_options *options)
     return sight;
 }
 
-/* Says what became of the bus that was there before. One that was closed and kept just goes on. */
-static void say_what_was_there(const struct pub_bus *bus, const struct sight *before)
+/* Says what became of the bus that was there before. One that was closed and kept just goes on.
+ * Returns when the one that is there now was made; 0 if that is not known. */
+static int64_t say_what_was_there(const struct pub_bus *bus, const struct sight *before)
 {
     const char *name = bus->options->bus_name;
     const struct sight now = look_at(bus->options);
     if (!before->there || !now.there) {
-        return;
+        return now.created_ns;
     }
     if (now.created_ns != before->created_ns) {
         if (bus->options->bus.flags & SHMBUS_BUS_REPLACE) {
@@ -59,6 +65,7 @@ static void say_what_was_there(const struct pub_bus *bus, const struct sight *be
         cli_note("bus '%s': took over from a producer that died; goes on at sequence %llu", name,
                  (unsigned long long)shmbus_producer_next_sequence(bus->producer));
     }
+    return now.created_ns;
 }
 
 static void say_health(const struct pub_bus *bus, const struct shmbus_health *health)
@@ -98,6 +105,25 @@ static void on_health(void *context, const struct shmbus_health *health)
     say_health(context, health);
 }
 
+/* Puts this thread where the options want it. A bus that is new then goes again. */
+static int settle(struct pub_bus *bus, const struct sight *before)
+{
+    const struct pub_options *options = bus->options;
+    struct shmbus_settled settled;
+    const int error = shmbus_producer_settle(bus->producer, &options->settle.options, &settled);
+    if (error == 0) {
+        settle_say(options->bus_name, &settled);
+        return CLI_OK;
+    }
+    const int result = cli_bus_failed(options->bus_name, error, NULL);
+    const bool is_new = !before->there || look_at(options).created_ns != before->created_ns;
+    shmbus_producer_close(bus->producer);
+    if (is_new) {
+        shmbus_unlink(options->bus_name, options->bus.folder);
+    }
+    return result;
+}
+
 int pub_bus_create(struct pub_bus *bus, int64_t full_timeout_ns)
 {
     const struct shmbus_producer_options behaviour = {
@@ -116,8 +142,31 @@ int pub_bus_create(struct pub_bus *bus, int64_t full_timeout_ns)
         return cli_bus_failed(options->bus_name, error, NULL);
     }
     bus->looked_ns = cli_now_ns();
-    say_what_was_there(bus, &before);
-    return CLI_OK;
+    bus->name_ns = bus->looked_ns;
+    bus->made_ns = say_what_was_there(bus, &before);
+    return options->settle.wanted ? settle(bus, &before) : CLI_OK;
+}
+
+/* Its files may be removed by somebody else, and its name be another bus's: said once. */
+static void look_at_name(struct pub_bus *bus)
+{
+    const char *name = bus->options->bus_name;
+    const struct sight now = look_at(bus->options);
+    /* One that cannot be looked at, or is half removed, is looked at again. */
+    if (!now.gone && (!now.there || now.created_ns == bus->made_ns)) {
+        return;
+    }
+    bus->made_ns = 0;
+    progress_break(bus->progress);
+    if (now.there) {
+        cli_note("bus '%s': was removed by somebody else, and another bus has its name: those that "
+                 "are attached read on, and nobody else finds it",
+                 name);
+    } else {
+        cli_note("bus '%s': its files were removed by somebody else (systemd's RemoveIPC=?): those "
+                 "that are attached read on, and nobody else finds it",
+                 name);
+    }
 }
 
 void pub_bus_look(struct pub_bus *bus)
@@ -126,6 +175,10 @@ void pub_bus_look(struct pub_bus *bus)
     if (now_ns - bus->looked_ns >= LOOK_NS) {
         bus->looked_ns = now_ns;
         shmbus_producer_health(bus->producer, NULL, 0);
+    }
+    if (bus->made_ns != 0 && now_ns - bus->name_ns >= NAME_NS) {
+        bus->name_ns = now_ns;
+        look_at_name(bus);
     }
 }
 

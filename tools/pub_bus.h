@@ -19,6 +19,8 @@ struct pub_bus {
     struct progress *progress; /* whose line is ended before anything is said */
     struct shmbus_producer *producer;
     int64_t looked_ns; /* when the consumers were last looked at */
+    int64_t name_ns;   /* when the name was */
+    int64_t made_ns;   /* when the bus was made, to know it by; 0: not known, or its end was said */
 };
 
 /* Makes the bus or takes it over, waiting at most full_timeout_ns in a call; an exit code. */

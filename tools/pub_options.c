@@ -30,6 +30,8 @@ static const char help_text[] =
     "  --keep                    leave the bus behind, closed, for those who read it later\n"
     "  --type TYPE               the messages' type: a number (default 0), or the name of a type\n"
     "                            that is registered here\n"
+    "  --cpu N|node|isolated[:N]  run on that CPU, those of the bus's node, or an isolated one\n"
+    "  --fifo PRIORITY           run with SCHED_FIFO, 1 to 99; what came of both is said\n"
     "\n"
     "The bus (sizes may end in K, M or G):\n"
     "  --capacity N              slots of the ring, a power of two (default 65536)\n"
@@ -82,6 +84,8 @@ enum option_code {
     OPTION_WAIT_CONSUMERS,
     OPTION_KEEP,
     OPTION_TYPE,
+    OPTION_CPU,
+    OPTION_FIFO,
     OPTION_CAPACITY,
     OPTION_SLOT,
     OPTION_POOL,
@@ -113,6 +117,8 @@ static const struct option long_options[] = {
     {"wait-consumers", required_argument, NULL, OPTION_WAIT_CONSUMERS},
     {"keep", no_argument, NULL, OPTION_KEEP},
     {"type", required_argument, NULL, OPTION_TYPE},
+    {"cpu", required_argument, NULL, OPTION_CPU},
+    {"fifo", required_argument, NULL, OPTION_FIFO},
     {"capacity", required_argument, NULL, OPTION_CAPACITY},
     {"slot", required_argument, NULL, OPTION_SLOT},
     {"pool", required_argument, NULL, OPTION_POOL},
@@ -363,6 +369,10 @@ static int read_own_option(int code, const char *text, struct pub_options *optio
     case OPTION_TYPE:
         options->type_word = text;
         return CLI_OK;
+    case OPTION_CPU:
+        return settle_read_cpu(text, &options->settle);
+    case OPTION_FIFO:
+        return settle_read_fifo(text, &options->settle);
     default:
         return -1;
     }

@@ -13,6 +13,7 @@
 
 #include "framing.h"
 #include "pub_lists.h"
+#include "settle.h"
 
 struct pub_options {
     const char *bus_name;
@@ -26,6 +27,7 @@ struct pub_options {
     bool join;               /* publish on what is there */
     uint16_t type;           /* of the messages */
     const char *type_word;   /* as given; NULL: none */
+    struct settle settle;    /* the CPUs and the priority to have */
     struct pub_lists lists;  /* that bus points into */
 };
 

@@ -228,6 +228,22 @@ static void say_if_resumed(const struct sub *sub)
     }
 }
 
+/* Puts this thread where the options want it. */
+static int settle(const struct sub *sub)
+{
+    struct shmbus_settled settled;
+    if (!sub->options.settle.wanted) {
+        return CLI_OK;
+    }
+    const int error =
+        shmbus_consumer_settle(sub->bus.consumer, &sub->options.settle.options, &settled);
+    if (error != 0) {
+        return cli_bus_failed(sub->options.bus_name, error, NULL);
+    }
+    settle_say(sub->options.bus_name, &settled);
+    return CLI_OK;
+}
+
 static int run(struct sub *sub)
 {
     const uint64_t wanted = sub->left;
@@ -236,7 +252,10 @@ static int run(struct sub *sub)
         return opened == ATTACH_STOPPED ? CLI_OK : opened;
     }
     say_if_resumed(sub);
-    const int checked = sub->options.latency ? check_timestamps(sub) : CLI_OK;
+    int checked = settle(sub);
+    if (checked == CLI_OK && sub->options.latency) {
+        checked = check_timestamps(sub);
+    }
     int result = checked;
     if (checked == CLI_OK) {
         result = read_messages(sub);

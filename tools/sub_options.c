@@ -44,6 +44,9 @@ static const char help_text[] =
     "                      replaces this one, or is made anew under its name, from its oldest\n"
     "                      message on; join again when evicted. Ends at the end of a stream\n"
     "  --deadline SECONDS  say so when no message came for so long\n"
+    "  --cpu N|node|isolated[:N]  run on that CPU, on those of the node that the bus is on, or on\n"
+    "                      an isolated one (the Nth, from 0: those of that node first)\n"
+    "  --fifo PRIORITY     run with SCHED_FIFO, 1 to 99; what came of both is said\n"
     "  --folder DIR        where buses live (default $SHMBUS_DIR, or /dev/shm)\n"
     "\n"
     "How to write it:\n"
@@ -90,6 +93,8 @@ enum option_code {
     OPTION_NAME,
     OPTION_WAIT,
     OPTION_LATENCY,
+    OPTION_CPU,
+    OPTION_FIFO,
     OPTION_FOLDER,
     OPTION_HELP,
     OPTION_VERSION,
@@ -112,6 +117,8 @@ static const struct option long_options[] = {
     {"name", required_argument, NULL, OPTION_NAME},
     {"wait", required_argument, NULL, OPTION_WAIT},
     {"latency", no_argument, NULL, OPTION_LATENCY},
+    {"cpu", required_argument, NULL, OPTION_CPU},
+    {"fifo", required_argument, NULL, OPTION_FIFO},
     {"folder", required_argument, NULL, OPTION_FOLDER},
     {"help", no_argument, NULL, OPTION_HELP},
     {"version", no_argument, NULL, OPTION_VERSION},
@@ -222,6 +229,10 @@ static int read_own_option(int code, const char *text, struct sub_options *optio
     case OPTION_LATENCY:
         options->latency = true;
         return CLI_OK;
+    case OPTION_CPU:
+        return settle_read_cpu(text, &options->settle);
+    case OPTION_FIFO:
+        return settle_read_fifo(text, &options->settle);
     default:
         return -1;
     }

@@ -136,6 +136,7 @@ END_TEST
 static const char *const pages[][2] = {
     {"README.md", "."},
     {"docs/guide.md", "docs"},
+    {"docs/containers.md", "docs"},
     {"docs/examples/market/README.md", "docs/examples/market"},
 };
 

@@ -123,11 +123,22 @@ void rig_read_header(const char *bus, struct feed_header *out_header)
     close(descriptor);
 }
 
+/* Over as many bytes as the header says that it has, if the page that it is in has them: what is
+ * behind the fields of this version is 0. */
+static uint64_t checksum_of(const struct feed_header *header)
+{
+    alignas(8) unsigned char page[LAYOUT_PAGE] = {0};
+    uint64_t bytes = header->header_bytes;
+    memcpy(page, header, sizeof *header);
+    return layout_checksum(
+        page, bytes >= LAYOUT_HEADER_LEAST && bytes <= LAYOUT_PAGE ? bytes : sizeof *header);
+}
+
 void rig_write_header(const char *bus, const struct feed_header *header, int repair)
 {
     struct feed_header copy = *header;
     if (repair)
-        copy.checksum = layout_checksum(&copy);
+        copy.checksum = checksum_of(&copy);
     int descriptor = open_feed(bus, O_WRONLY);
     ck_assert_int_eq(pwrite(descriptor, &copy, sizeof copy, 0), sizeof copy);
     close(descriptor);

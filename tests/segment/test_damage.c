@@ -6,10 +6,12 @@
 #include "rig.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <time.h>
+#include <unistd.h>
 
 static struct feed_header whole;
 
@@ -86,12 +88,12 @@ START_TEST(unknown_features)
     make_whole();
     for (int bit = 0; bit < 64; bit++) {
         struct feed_header header = whole;
-        char unknown[32];
+        char unknown[48];
         header.features_required |= UINT64_C(1) << bit;
         rig_write_header("bus", &header, 1);
         if (LAYOUT_REQUIRES_KNOWN & UINT64_C(1) << bit)
             continue;
-        snprintf(unknown, sizeof unknown, "not know 0x%llx", 1ull << bit);
+        snprintf(unknown, sizeof unknown, "not know 0x%llx (use", 1ull << bit);
         refused(-EPROTONOSUPPORT, "needs features", unknown);
     }
     for (int bit = 0; bit < 64; bit++) {
@@ -100,6 +102,87 @@ START_TEST(unknown_features)
         rig_write_header("bus", &header, 1);
         assert_ok(rig_try_join("bus"));
     }
+}
+END_TEST
+
+/* A feature that is not known is named as the creator named it, whatever stands there: bounded, and
+ * nothing that a terminal would heed. */
+START_TEST(names_of_features)
+{
+    static const struct {
+        const char *names;
+        const char *said;
+    } cases[] = {
+        {"pool sealed", "not know sealed (0x8) ("},
+        {"pool sealed ", "not know sealed (0x8) ("},
+        {"pool SEALED", "not know ?????? (0x8) ("},
+        {"pool \033[2J\n", "not know ??2?? (0x8) ("},
+        {"pool", "not know 0x8 ("},
+        {"pool ", "not know 0x8 ("},
+        {"", "not know 0x8 ("},
+        {" ", "not know 0x8 ("},
+        {"pool  sealed", "not know 0x8 ("},
+    };
+    make_whole();
+    struct feed_header header = whole;
+    header.features_required = LAYOUT_REQUIRES_POOL | 0x8;
+    for (size_t i = 0; i < sizeof cases / sizeof cases[0]; i++) {
+        memset(header.features, 0, sizeof header.features);
+        memcpy(header.features, cases[i].names, strlen(cases[i].names));
+        rig_write_header("bus", &header, 1);
+        refused(-EPROTONOSUPPORT, cases[i].said, "needs features 0xa");
+    }
+    /* No end, one endless name; and all 64 at once, which do not fit the text. */
+    memset(header.features, 'x', sizeof header.features);
+    rig_write_header("bus", &header, 1);
+    refused(-EPROTONOSUPPORT, "not know 0x8 (", "use a newer");
+    header.features_required = UINT64_MAX;
+    for (int byte = 0; byte < 256; byte++) {
+        memset(header.features, byte, sizeof header.features);
+        rig_write_header("bus", &header, 1);
+        refused(-EPROTONOSUPPORT, "bus", "not know ");
+    }
+    for (size_t i = 0; i < sizeof header.features; i++)
+        header.features[i] = i % 8 == 7 ? ' ' : 'y';
+    rig_write_header("bus", &header, 1);
+    refused(-EPROTONOSUPPORT, "yyyyyyy (0x8), yyyyyyy (0x10), ", "not know ");
+}
+END_TEST
+
+/* A header of a later minor version is longer, and what is in it is covered by the checksum. */
+START_TEST(a_longer_header)
+{
+    make_whole();
+    struct feed_header header = whole;
+    header.layout_minor = LAYOUT_MINOR + 1;
+    header.features_optional |= UINT64_C(1) << 63;
+    for (uint32_t bytes = sizeof header; bytes <= LAYOUT_PAGE; bytes += 8) {
+        header.header_bytes = bytes;
+        rig_write_header("bus", &header, 1);
+        assert_ok(rig_try_join("bus"));
+        if (bytes == LAYOUT_PAGE)
+            break;
+    }
+    int feed = open(rig_path("shmbus.bus/feed"), O_RDWR | O_CLOEXEC);
+    ck_assert_int_ge(feed, 0);
+    ck_assert_int_eq(pwrite(feed, "x", 1, LAYOUT_PAGE - 1), 1);
+    close(feed);
+    assert_error(rig_try_join("bus"), -EBADMSG, "checksum");
+    for (uint32_t bytes = sizeof header + 1; bytes < sizeof header + 8; bytes++) {
+        header.header_bytes = bytes;
+        rig_write_header("bus", &header, 1);
+        assert_error(rig_try_join("bus"), -EBADMSG, "header_bytes");
+    }
+    /* Only a library that knows it all may publish. */
+    header.header_bytes = sizeof header;
+    rig_write_header("bus", &header, 1);
+    struct shmbus_bus_options options = rig_small();
+    char both[64];
+    snprintf(both, sizeof both, "layout version %d.%d, and this library", LAYOUT_MAJOR,
+             LAYOUT_MINOR + 1);
+    assert_error(rig_try_open("bus"), -EPROTONOSUPPORT, "bus", both, "publish with a newer");
+    assert_error(rig_try_create("bus", &options), -EPROTONOSUPPORT, "bus", both);
+    assert_ok(rig_try_join("bus"));
 }
 END_TEST
 
@@ -153,7 +236,7 @@ struct guarded {
     }
 
 static const struct guarded guarded[] = {
-    GUARDED(header_bytes, sizeof(struct feed_header), sizeof(struct feed_header)),
+    GUARDED(header_bytes, LAYOUT_HEADER_LEAST, LAYOUT_PAGE),
     GUARDED(capacity, SHMBUS_CAPACITY_MIN, SHMBUS_CAPACITY_MAX),
     GUARDED(slot_bytes, SHMBUS_SLOT_BYTES_MIN, SHMBUS_SLOT_BYTES_MAX),
     GUARDED(first_sequence, 0, SHMBUS_FIRST_SEQUENCE_MAX),
@@ -275,5 +358,5 @@ START_TEST(fields_that_may_be_anything)
 END_TEST
 
 RIG_MAIN("damage", another_magic, another_byte_order, another_layout_version, unknown_features,
-         every_bit_of_the_header, an_earlier_boot, every_field_at_every_edge, random_fields,
-         fields_that_may_be_anything)
+         names_of_features, a_longer_header, every_bit_of_the_header, an_earlier_boot,
+         every_field_at_every_edge, random_fields, fields_that_may_be_anything)

@@ -109,9 +109,12 @@ static void check_plan(const struct feed_header *planned)
     ck_assert_uint_ge(header.entry_bytes, offsetof(struct control_entry, holds) + (slabs + 7) / 8);
     ck_assert_uint_eq(header.control_bytes,
                       header.entries_offset + (uint64_t)header.max_consumers * header.entry_bytes);
-    header.checksum = layout_checksum(&header);
-    assert_ok(layout_check(&header, header.feed_bytes, "plan"));
-    assert_error(layout_check(&header, header.feed_bytes - 1, "plan"), -EBADMSG, "too short");
+    header.checksum = layout_checksum(&header, sizeof header);
+    struct feed_header taken;
+    assert_ok(layout_check(&header, sizeof header, header.feed_bytes, "plan", &taken));
+    ck_assert_mem_eq(&taken, &header, sizeof header);
+    assert_error(layout_check(&header, sizeof header, header.feed_bytes - 1, "plan", &taken),
+                 -EBADMSG, "too short");
 }
 
 static uint64_t pick(uint64_t below)

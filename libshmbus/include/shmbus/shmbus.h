@@ -345,12 +345,12 @@ struct shmbus_placement {
  *         library; -EBUSY a living producer owns the name; -EUSERS as many as max_producers do;
  *         -EEXIST there is a bus of that name with other geometry, both named; -ENOSPC no room
  *         (beside the one that is to be replaced), with what was asked and what is left;
- *         -ENOMEM no memory (of the node, the huge page pool, the process); -ENXIO no such NUMA
- *         node, those that there are named; -ENOTSUP no NUMA or huge page support for an explicit
- *         wish; -ENOENT, -ENOTDIR there is no such folder of buses; -EACCES, -EPERM not allowed;
- *         -EMFILE, -ENFILE no descriptor; -EPROTO,
- *         -EPROTONOSUPPORT, -EBADMSG, -ESTALE the bus that is there cannot be used (as for
- *         shmbus_consumer_open); -EIO the file system failed.
+ *         -ENOMEM no memory (of the node, the memory cgroup, the huge page pool, the process);
+ *         -ENXIO no such NUMA node, those that there are named; -ENOTSUP no NUMA or huge page
+ *         support for an explicit wish; -ENOENT, -ENOTDIR there is no such folder of buses;
+ *         -EACCES, -EPERM not allowed; -EMFILE, -ENFILE no descriptor; -EPROTO, -EPROTONOSUPPORT,
+ *         -EBADMSG, -ESTALE the bus that is there cannot be used (as for shmbus_consumer_open);
+ *         -EIO the file system failed.
  * Ownership: the producer is the caller's, to be ended with shmbus_producer_close().
  * Threads: any; the producer then belongs to one thread at a time.
  * Blocks: allocates, and touches every page of the bus.
@@ -1179,6 +1179,95 @@ SHMBUS_API int shmbus_selector_next(struct shmbus_selector *selector,
  * Blocks: up to timeout_ns. Allocates nothing.
  */
 SHMBUS_API int shmbus_selector_wait(struct shmbus_selector *selector, int64_t timeout_ns);
+
+/* ---------------------------------------------------------------------------------------------
+ * CPUs and priority of the thread that does the work
+ * ------------------------------------------------------------------------------------------- */
+
+#define SHMBUS_CPUS_MAX 8192 /* CPUs are numbered below that */
+
+/* On which CPUs a thread is to run. */
+enum shmbus_cpus {
+    SHMBUS_CPUS_AS_IS = 0,    /* where it may run already */
+    SHMBUS_CPUS_ONE = 1,      /* the one that cpu names */
+    SHMBUS_CPUS_NODE = 2,     /* those of the NUMA node that node names */
+    SHMBUS_CPUS_BUS = 3,      /* those of the node that most of the bus's pages are on */
+    SHMBUS_CPUS_ISOLATED = 4, /* one that the host keeps free of other work; cpu counts them from 0,
+                               * those of the bus's node first */
+};
+
+#define SHMBUS_SETTLE_BEST_EFFORT 0x1u /* what cannot be had is reported, and is no error */
+#define SHMBUS_SETTLE_FORCE       0x2u /* an endless spin may starve a CPU that is not isolated */
+
+/* What a thread is to have. All zero changes nothing, and reports. */
+struct shmbus_settle_options {
+    size_t struct_bytes;    /* sizeof(struct shmbus_settle_options) */
+    uint32_t cpus;          /* enum shmbus_cpus */
+    uint32_t cpu;           /* with SHMBUS_CPUS_ONE and SHMBUS_CPUS_ISOLATED */
+    uint32_t node;          /* with SHMBUS_CPUS_NODE */
+    uint32_t fifo_priority; /* 1 to 99: SCHED_FIFO with it; 0: as it is */
+    uint32_t flags;         /* SHMBUS_SETTLE_... */
+};
+
+#define SHMBUS_MISSED_CPUS      0x1u /* it runs where it ran before */
+#define SHMBUS_MISSED_SOME_CPUS 0x2u /* it may use some of them only */
+#define SHMBUS_MISSED_FIFO      0x4u /* it has the policy that it had before */
+
+/* What a thread has, as the kernel says. */
+struct shmbus_settled {
+    char cpus[256];     /* that it may run on, "0-3,8"; ends in "..." if that is too long */
+    uint32_t cpu_count; /* of them */
+    uint32_t isolated;  /* of them, isolated from the scheduler's balancing at boot */
+    uint32_t tickless;  /* of them, without a tick while one thread runs (nohz_full) */
+    uint32_t policy;    /* SCHED_OTHER, SCHED_FIFO... of <sched.h> */
+    uint32_t priority;  /* of a real-time policy, else 0 */
+    int32_t node;       /* that all of them are on; -1: on several, or not known */
+    int32_t bus_node;   /* that most of the bus's pages are on; -1: not known */
+    uint32_t missed;    /* SHMBUS_MISSED_...: what was asked for and is not so */
+    char why[512];      /* of each of those; empty without */
+};
+
+/**
+ * Puts the calling thread, which is to work with this producer, on CPUs and into a real-time
+ * policy, and says what it then has. SCHED_FIFO together with SHMBUS_WAIT_SPIN is refused on CPUs
+ * that are not isolated, unless forced: such a thread would leave nothing of them to anybody else.
+ *
+ * @param producer     the producer.
+ * @param options      what it is to have; NULL: nothing new.
+ * @param out_settled  receives what it has; may be NULL.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL an option is out of range; -E2BIG options of a newer library; -ENXIO there is no
+ *         such CPU or node, or no isolated CPU, those that there are named; -ENOTSUP the kernel
+ *         does not say which node the bus is on; -EPERM the CPU is outside of the process's cpuset,
+ *         or SCHED_FIFO is not permitted, with the limit, or it would starve a CPU; -EBUSY another
+ *         thread is inside (debug builds); -ECHILD the producer is another process's. The thread is
+ *         as it was then. With SHMBUS_SETTLE_BEST_EFFORT -ENXIO, -ENOTSUP and -EPERM are in the
+ *         report instead.
+ * Ownership: none.
+ * Threads: the one that owns the producer.
+ * Blocks: not beyond system calls; allocates.
+ */
+SHMBUS_API int shmbus_producer_settle(struct shmbus_producer *producer,
+                                      const struct shmbus_settle_options *options,
+                                      struct shmbus_settled *out_settled);
+
+/**
+ * Does for a consumer's thread what shmbus_producer_settle() does for a producer's.
+ *
+ * @param consumer     the consumer, of any kind.
+ * @param options      what it is to have; NULL: nothing new.
+ * @param out_settled  receives what it has; may be NULL.
+ *
+ * Returns: 0.
+ * Errors: as shmbus_producer_settle().
+ * Ownership: none.
+ * Threads: the one that owns the consumer.
+ * Blocks: not beyond system calls; allocates.
+ */
+SHMBUS_API int shmbus_consumer_settle(struct shmbus_consumer *consumer,
+                                      const struct shmbus_settle_options *options,
+                                      struct shmbus_settled *out_settled);
 
 /* ---------------------------------------------------------------------------------------------
  * Looking on

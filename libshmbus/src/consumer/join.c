@@ -117,6 +117,7 @@ static void fill_entry(struct shmbus_consumer *consumer)
     clock_gettime(CLOCK_REALTIME, &now);
     /* The one before may have died: its holds end, and its words are written over. */
     recovery_clear_entry(entry, layout_slab_total(consumer->header));
+    layout_clear_unknown(entry);
     /* relaxed: nobody believes them before the state is ACTIVE */
     uint64_t evicted = atomic_load_explicit(consumer->eviction, memory_order_relaxed);
     uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed) + 1;

@@ -98,6 +98,7 @@ static int go_on(struct shmbus_consumer *consumer, uint32_t index)
     /* relaxed: the state releases them */
     atomic_store_explicit(&entry->pid, (uint32_t)getpid(), memory_order_relaxed);
     atomic_store_explicit(&entry->waiting, SHMBUS_WAITING_NOT, memory_order_relaxed);
+    layout_clear_unknown(entry);
     entry->uid = (uint32_t)getuid();
     entry->grace_ns = consumer->options.grace_ns;
     /* ORDER(resume:A) pairs state:B, holder_state:B, way_state:B, after_state:B: its holds have

@@ -63,7 +63,7 @@ static const struct {
     {ENOSPC, "no room left"},
     {ENOTDIR, "not a folder"},
     {ENOTSUP, "not supported here"},
-    {ENXIO, "no such NUMA node"},
+    {ENXIO, "no such NUMA node or CPU"},
     {EOWNERDEAD, "the producer died"},
     {EPERM, "not permitted"},
     {EPIPE, "the stream has ended"},

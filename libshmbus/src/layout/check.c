@@ -17,11 +17,14 @@ uint64_t layout_hash(uint64_t hash, const void *bytes, uint64_t count)
     return hash;
 }
 
-uint64_t layout_checksum(const struct feed_header *header)
+uint64_t layout_checksum(const void *header, uint64_t bytes)
 {
-    struct feed_header copy = *header;
-    copy.checksum = 0;
-    return layout_hash(LAYOUT_HASH_START, &copy, sizeof copy);
+    static const uint64_t none;
+    const size_t at = offsetof(struct feed_header, checksum);
+    const unsigned char *whole = header;
+    uint64_t hash = layout_hash(LAYOUT_HASH_START, whole, at);
+    hash = layout_hash(hash, &none, sizeof none);
+    return layout_hash(hash, whole + at + sizeof none, bytes - at - sizeof none);
 }
 
 int layout_check_name(const char *what, const char *name)
@@ -62,16 +65,22 @@ static int check_kind(const struct feed_header *header, const char *name)
                          header->byte_order, LAYOUT_BYTE_ORDER);
     if (header->layout_major != LAYOUT_MAJOR)
         return error_set(-EPROTONOSUPPORT,
-                         "%s: layout version %u.%u, this library (%s) reads %d.%d (use the same "
-                         "libshmbus on both sides)",
+                         "%s: layout version %u.%u, this library (%s) reads %d.%d (use a libshmbus "
+                         "of the same major layout version)",
                          name, header->layout_major, header->layout_minor, shmbus_version(),
                          LAYOUT_MAJOR, LAYOUT_MINOR);
     uint64_t unknown = header->features_required & ~LAYOUT_REQUIRES_KNOWN;
-    if (unknown != 0)
+    if (unknown != 0) {
+        char names[128];
+        layout_feature_names(header, unknown, names, sizeof names);
         return error_set(-EPROTONOSUPPORT,
-                         "%s: needs features 0x%" PRIx64 ", of which this library (%s) does not "
-                         "know 0x%" PRIx64 " (use a newer libshmbus)",
-                         name, header->features_required, shmbus_version(), unknown);
+                         "%s: layout version %u.%u needs features 0x%" PRIx64 ", of which this "
+                         "library (%s, layout version %d.%d) does not know %s (use a newer "
+                         "libshmbus)",
+                         name, header->layout_major, header->layout_minor,
+                         header->features_required, shmbus_version(), LAYOUT_MAJOR, LAYOUT_MINOR,
+                         names);
+    }
     return 0;
 }
 
@@ -107,8 +116,6 @@ static const char *bad_class(const struct feed_header *header)
 /* Names the first field that cannot be, or NULL. */
 static const char *bad_field(const struct feed_header *header)
 {
-    if (header->header_bytes != sizeof *header)
-        return "header_bytes";
     if (!is_power_of_two(header->capacity) || header->capacity < SHMBUS_CAPACITY_MIN ||
         header->capacity > SHMBUS_CAPACITY_MAX)
         return "capacity";
@@ -170,28 +177,60 @@ static const char *bad_field(const struct feed_header *header)
     return NULL;
 }
 
-int layout_check(const struct feed_header *header, uint64_t mapped_bytes, const char *name)
+static int damaged(const char *name, const char *field)
 {
-    int result = check_kind(header, name);
+    return error_set(-EBADMSG,
+                     "%s: damaged header: %s cannot be (remove the bus and create it anew)", name,
+                     field);
+}
+
+int layout_check(const void *page, uint64_t got, uint64_t file_bytes, const char *name,
+                 struct feed_header *out_header)
+{
+    struct feed_header header;
+    memset(&header, 0, sizeof header);
+    if (got < LAYOUT_HEADER_LEAST)
+        return error_set(-EBADMSG,
+                         "%s: feed is too short: %" PRIu64 " bytes, a header alone has %u (remove "
+                         "the bus and create it anew)",
+                         name, got, LAYOUT_HEADER_LEAST);
+    memcpy(&header, page, got < sizeof header ? got : sizeof header);
+    int result = check_kind(&header, name);
     if (result < 0)
         return result;
-    uint64_t checksum = layout_checksum(header);
-    if (checksum != header->checksum)
+    uint64_t bytes = header.header_bytes;
+    if (bytes < LAYOUT_HEADER_LEAST || bytes > LAYOUT_PAGE || bytes > got || bytes % 8 != 0)
+        return damaged(name, "header_bytes");
+    uint64_t checksum = layout_checksum(page, bytes);
+    if (checksum != header.checksum)
         return error_set(-EBADMSG,
                          "%s: damaged header: its checksum is 0x%016" PRIx64
                          ", its bytes give 0x%016" PRIx64 " (remove the bus and create it anew)",
-                         name, header->checksum, checksum);
-    if (header->feed_bytes > mapped_bytes)
+                         name, header.checksum, checksum);
+    if (header.feed_bytes > file_bytes)
         return error_set(-EBADMSG,
                          "%s: feed is too short: %" PRIu64 " bytes, its header says %" PRIu64
                          " (remove the bus and create it anew)",
-                         name, mapped_bytes, header->feed_bytes);
-    const char *field = bad_field(header);
+                         name, file_bytes, header.feed_bytes);
+    /* An older one ends before what came later: that is 0, as if it said nothing. */
+    if (bytes < sizeof header)
+        memset((unsigned char *)&header + bytes, 0, sizeof header - bytes);
+    const char *field = bad_field(&header);
     if (field != NULL)
-        return error_set(-EBADMSG,
-                         "%s: damaged header: %s cannot be (remove the bus and create it anew)",
-                         name, field);
+        return damaged(name, field);
+    *out_header = header;
     return 0;
+}
+
+int layout_check_publish(const struct feed_header *header)
+{
+    if (header->layout_minor <= LAYOUT_MINOR)
+        return 0;
+    return error_set(-EPROTONOSUPPORT,
+                     "%s: layout version %u.%u, and this library (%s) publishes on 1.0 to %d.%d "
+                     "(publish with a newer libshmbus, or remove the bus first)",
+                     header->name, header->layout_major, header->layout_minor, shmbus_version(),
+                     LAYOUT_MAJOR, LAYOUT_MINOR);
 }
 
 int layout_check_tables(const struct feed_header *header, const unsigned char *feed)

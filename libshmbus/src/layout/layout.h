@@ -16,6 +16,7 @@
 #include <stdatomic.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <string.h>
 
 #define LAYOUT_FEED_MAGIC    UINT64_C(0x0a0d7375626d6873) /* "shmbus\r\n" */
 #define LAYOUT_CONTROL_MAGIC UINT64_C(0x0a0d6c7274636273) /* "sbctrl\r\n" */
@@ -24,11 +25,13 @@
 #define LAYOUT_MAJOR         1
 #define LAYOUT_MINOR         0
 
-#define LAYOUT_PAGE         4096u /* what regions are aligned to, and what the entries of control are */
-#define LAYOUT_APART        128u /* distance between words of different writers */
-#define LAYOUT_ID_BYTES     16u  /* of a segment's and a boot's random id */
-#define LAYOUT_SLAB_ALIGN   64u
-#define LAYOUT_FIELDS_BYTES 944u /* of a type's list of fields */
+#define LAYOUT_PAGE           4096u /* what regions are aligned to, and what the entries of control are */
+#define LAYOUT_APART          128u /* distance between words of different writers */
+#define LAYOUT_ID_BYTES       16u  /* of a segment's and a boot's random id */
+#define LAYOUT_SLAB_ALIGN     64u
+#define LAYOUT_FIELDS_BYTES   944u  /* of a type's list of fields */
+#define LAYOUT_FEATURES_BYTES 512u  /* of the names of a bus's features */
+#define LAYOUT_HEADER_LEAST   1176u /* bytes of a header of version 1.0: no later one has fewer */
 
 /* Features that a reader must understand, and those that it may ignore. */
 #define LAYOUT_REQUIRES_TIMESTAMPS                                                                 \
@@ -102,6 +105,9 @@ struct feed_header {
     uint32_t name_count;
     uint32_t unused;
     uint64_t tables_checksum; /* of types and names */
+    /* The names of those in features_required, in the order of their bits, a space between two:
+     * so that a library that does not know one can name it. */
+    char features[LAYOUT_FEATURES_BYTES];
 };
 
 /* A registered type, in feed. Written once by the creator. */
@@ -247,6 +253,7 @@ struct control_entry {
     struct layout_name after[SHMBUS_AFTER_MAX];
     /* writer: who repairs it */
     _Atomic uint64_t died_epoch; /* of the last one that was found dead here */
+    /* what follows is for later minor versions: layout_clear_unknown() begins here */
     /* writer: this consumer; one bit for each slab of all classes, in their order */
     alignas(LAYOUT_APART) _Atomic uint64_t holds[];
 };
@@ -309,11 +316,25 @@ int layout_check_name(const char *what, const char *name);
 #define LAYOUT_HASH_START UINT64_C(0xcbf29ce484222325)
 uint64_t layout_hash(uint64_t hash, const void *bytes, uint64_t count);
 
-/* The checksum of a header (FNV-1a, 64 bits). */
-uint64_t layout_checksum(const struct feed_header *header);
+/* The checksum of a header of so many bytes (FNV-1a, 64 bits): with its checksum taken as 0. */
+uint64_t layout_checksum(const void *header, uint64_t bytes);
 
-/* Checks an untrusted header against the length that is mapped. The header is a private copy. */
-int layout_check(const struct feed_header *header, uint64_t mapped_bytes, const char *name);
+/* Writes the names of a header's features into it. */
+void layout_name_features(struct feed_header *header);
+
+/* Names those of its features that these bits stand for, as its creator did: "sealed (0x8)". What
+ * the creator wrote is bounded and made printable. */
+void layout_feature_names(const struct feed_header *header, uint64_t bits, char *out_text,
+                          size_t room);
+
+/* Checks an untrusted header, a private copy of feed's first got bytes, against the length of the
+ * file, and takes of it what this library knows: one of an older minor version ends earlier, and
+ * the rest of out_header is 0; one of a newer is longer. */
+int layout_check(const void *page, uint64_t got, uint64_t file_bytes, const char *name,
+                 struct feed_header *out_header);
+
+/* May this library publish on a bus of that layout? Returns 0, or -EPROTONOSUPPORT naming both. */
+int layout_check_publish(const struct feed_header *header);
 
 /* Checks the tables of a mapped feed whose header was checked. */
 int layout_check_tables(const struct feed_header *header, const unsigned char *feed);
@@ -334,6 +355,12 @@ static inline uint32_t layout_inline_bytes(const struct feed_header *header)
     return header->slot_bytes - taken;
 }
 
+/* The NUMA node that the bus was asked to be on, or -1. */
+static inline int32_t layout_asked_node(const struct feed_header *header)
+{
+    return header->numa == SHMBUS_NUMA_NODE ? (int32_t)header->numa_node : -1;
+}
+
 /* Slabs of all classes. */
 static inline uint64_t layout_slab_total(const struct feed_header *header)
 {
@@ -347,6 +374,19 @@ static inline uint64_t layout_slab_total(const struct feed_header *header)
 static inline uint64_t layout_hold_words(uint64_t slab_total)
 {
     return (slab_total + 63) / 64;
+}
+
+/* Clears the words of an entry that only a later minor version knows: who joins does not have them,
+ * and 0 says so. */
+static inline void layout_clear_unknown(struct control_entry *entry)
+{
+    unsigned char *bytes = (unsigned char *)entry;
+    size_t cold = offsetof(struct control_entry, pid);
+    size_t holds = offsetof(struct control_entry, holds);
+    size_t hot_end = offsetof(struct control_entry, waiting) + sizeof entry->waiting;
+    size_t cold_end = offsetof(struct control_entry, died_epoch) + sizeof entry->died_epoch;
+    memset(bytes + hot_end, 0, cold - hot_end);
+    memset(bytes + cold_end, 0, holds - cold_end);
 }
 
 static inline struct control_entry *layout_entry(void *control, const struct feed_header *header,

@@ -50,6 +50,7 @@
     F(feed_header, name_count, 648, 4)                                                             \
     F(feed_header, unused, 652, 4)                                                                 \
     F(feed_header, tables_checksum, 656, 8)                                                        \
+    F(feed_header, features, 664, 512)                                                             \
     F(layout_type, type, 0, 2)                                                                     \
     F(layout_type, unused, 2, 2)                                                                   \
     F(layout_type, bytes, 4, 4)                                                                    \
@@ -134,7 +135,9 @@
 
 LAYOUT_FIELDS(LAYOUT_ASSERT_FIELD)
 
-_Static_assert(sizeof(struct feed_header) == 664, "feed_header resized");
+_Static_assert(sizeof(struct feed_header) >= LAYOUT_HEADER_LEAST &&
+                   sizeof(struct feed_header) <= LAYOUT_PAGE && sizeof(struct feed_header) % 8 == 0,
+               "feed_header resized");
 _Static_assert(sizeof(struct feed_locator) == 512, "feed_locator resized");
 _Static_assert(sizeof(struct feed_state) == 512, "feed_state resized");
 _Static_assert(sizeof(struct producer_entry) == 640, "producer_entry resized");

@@ -212,6 +212,7 @@ int layout_plan(const struct shmbus_bus_options *options, const char *name, uint
     if (options->flags & SHMBUS_BUS_SCRUB)
         header.features_optional |= LAYOUT_ALLOWS_SCRUB;
     memcpy(header.name, name, strlen(name));
+    layout_name_features(&header);
     plan_regions(&header, page_bytes);
     if (layout_slab_total(&header) > SHMBUS_SLABS_MAX)
         return error_set(-EINVAL, "classes: %" PRIu64 " slabs in all are more than %d",

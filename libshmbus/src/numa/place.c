@@ -24,6 +24,7 @@
 
 #define POPULATE_CHUNK (UINT64_C(64) << 20)
 #define ASK_BATCH      1024
+#define SAMPLE_PAGES   256
 
 static int node_is_there(uint32_t node)
 {
@@ -68,6 +69,13 @@ static uint64_t node_room(uint32_t node)
     return found > 0 ? room : UINT64_MAX;
 }
 
+static int unavailable(void)
+{
+    return error_set(-ENOTSUP, "NUMA unavailable: this kernel has no support for it, or a "
+                               "container's seccomp filter forbids it (docker run --cap-add "
+                               "SYS_NICE; or leave the placement to none or local)");
+}
+
 static int bind_node(void *address, uint64_t bytes, uint64_t needed, uint32_t node)
 {
     uint64_t room = node_room(node);
@@ -77,10 +85,11 @@ static int bind_node(void *address, uint64_t bytes, uint64_t needed, uint32_t no
                          " are needed (use a smaller geometry or another node)",
                          node, room, needed);
     unsigned long mask = 1ul << node;
-    if (mbind(address, bytes, MPOL_BIND, &mask, SHMBUS_NODES_MAX + 1, 0) < 0)
-        return error_set(errno == ENOSYS ? -ENOTSUP : -ENOMEM, "NUMA node %" PRIu32 ": mbind: %s",
-                         node, strerror(errno));
-    return 0;
+    if (mbind(address, bytes, MPOL_BIND, &mask, SHMBUS_NODES_MAX + 1, 0) == 0)
+        return 0;
+    if (errno == ENOSYS || errno == EPERM)
+        return unavailable();
+    return error_set(-ENOMEM, "NUMA node %" PRIu32 ": mbind: %s", node, strerror(errno));
 }
 
 int place_policy(void *address, uint64_t bytes, uint64_t needed, uint32_t numa, uint32_t node)
@@ -90,8 +99,7 @@ int place_policy(void *address, uint64_t bytes, uint64_t needed, uint32_t numa, 
     if (numa_available() < 0) {
         if (numa == SHMBUS_NUMA_LOCAL)
             return 0;
-        return error_set(-ENOTSUP, "NUMA unavailable: this kernel has no support for it (leave the "
-                                   "placement to none or local)");
+        return unavailable();
     }
     if (numa == SHMBUS_NUMA_INTERLEAVE) {
         unsigned long mask = 0;
@@ -99,12 +107,13 @@ int place_policy(void *address, uint64_t bytes, uint64_t needed, uint32_t numa, 
             if (node_is_there(i))
                 mask |= 1ul << i;
         if (mbind(address, bytes, MPOL_INTERLEAVE, &mask, SHMBUS_NODES_MAX + 1, 0) < 0)
-            return error_set(-ENOTSUP, "NUMA interleave: mbind: %s", strerror(errno));
+            return unavailable();
         return 0;
     }
     if (numa == SHMBUS_NUMA_LOCAL) {
         int here = numa_node_of_cpu(sched_getcpu());
-        return here < 0 ? 0 : bind_node(address, bytes, needed, (uint32_t)here);
+        int result = here < 0 ? 0 : bind_node(address, bytes, needed, (uint32_t)here);
+        return result == -ENOTSUP ? 0 : result;
     }
     if (!node_is_there(node)) {
         char nodes[256];
@@ -165,6 +174,34 @@ int place_ask(const void *address, uint64_t bytes, struct shmbus_placement *out_
     }
     out_placement->numa_known = 1;
     return 0;
+}
+
+int32_t place_node(const void *address, uint64_t bytes)
+{
+    uint64_t page = (uint64_t)sysconf(_SC_PAGESIZE);
+    uint64_t pages = (bytes + page - 1) / page;
+    uint64_t count = pages < SAMPLE_PAGES ? pages : SAMPLE_PAGES;
+    uint32_t found[SHMBUS_NODES_MAX] = {0};
+    void *asked[SAMPLE_PAGES];
+    int status[SAMPLE_PAGES];
+    union {
+        const void *read;
+        void *any;
+    } start = {address};
+    for (uint64_t i = 0; i < count; i++) {
+        asked[i] = (char *)start.any + i * pages / count * page;
+        place_populate(asked[i], page, 0);
+    }
+    if (count == 0 || numa_available() < 0 || move_pages(0, count, asked, NULL, status, 0) < 0)
+        return -1;
+    int32_t most = -1;
+    for (uint64_t i = 0; i < count; i++)
+        if (status[i] >= 0 && status[i] < SHMBUS_NODES_MAX) {
+            found[status[i]]++;
+            if (most < 0 || found[status[i]] > found[most])
+                most = status[i];
+        }
+    return most;
 }
 
 void place_page_bytes(const void *address, uint64_t bytes, struct shmbus_placement *out_placement)

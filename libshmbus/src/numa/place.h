@@ -24,6 +24,10 @@ int place_populate(void *address, uint64_t bytes, int for_writing);
  * are touched for reading. Returns 0 or -ENOMEM. */
 int place_ask(const void *address, uint64_t bytes, struct shmbus_placement *out_placement);
 
+/* The node that most of a mapping's pages are on, by a sample of them; -1 when the kernel does not
+ * say. */
+int32_t place_node(const void *address, uint64_t bytes);
+
 /* Finds the size of a mapping's pages as they are, and how many bytes are in larger ones than the
  * base page. */
 void place_page_bytes(const void *address, uint64_t bytes, struct shmbus_placement *out_placement);

@@ -8,7 +8,6 @@
 #include "recovery/recovery.h"
 #include "wait/wait.h"
 
-#include <fcntl.h>
 #include <sys/mman.h>
 #include <unistd.h>
 
@@ -75,8 +74,7 @@ int recovery_repair(const struct segment *segment, uint32_t index)
 /* Repairs one entry under its repair byte, if it is still proven that its owner is dead. */
 static int reap_one(struct segment *segment, uint32_t index)
 {
-    int descriptor =
-        openat(segment->folder, "control", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    int descriptor = segment_open_control(segment);
     if (descriptor < 0)
         return segment_errno(errno, segment->name, "control");
     int reaped = 0;
@@ -110,8 +108,7 @@ int recovery_reap(struct segment *segment, uint32_t known)
 int recovery_reap_entry(const struct segment *segment, uint32_t index)
 {
     struct segment repairer = *segment;
-    int descriptor =
-        openat(segment->folder, "control", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    int descriptor = segment_open_control(segment);
     int result = descriptor < 0 ? segment_errno(errno, segment->name, "control") : 0;
     if (result == 0) {
         result = segment_map(descriptor, segment->header.control_bytes, PROT_READ | PROT_WRITE, 0,

@@ -3,6 +3,7 @@
  * Building a segment. Order: owner and its lock, then for feed and control open, ftruncate, map,
  * mbind, huge pages, populate with an error code; then the headers, the permissions, the name.
  */
+#include "cgroup/cgroup.h"
 #include "error/error.h"
 #include "layout/stamp.h"
 #include "liveness/liveness.h"
@@ -24,6 +25,9 @@
 
 #define THP_ALIGNMENT (UINT64_C(2) << 20)
 #define CREATE_TRIES  16
+
+/* Of what this process touches besides, and the kernel counts late. */
+#define CGROUP_MARGIN (UINT64_C(512) << 10)
 
 /* Makes the temporary folder and its owner file with the lock. A sweeper may take a folder that has
  * no owner file yet: then another name is tried. */
@@ -96,11 +100,28 @@ static int no_room(const struct segment_draft *draft, int descriptor)
     int replaces = draft->replaced != NULL;
     return error_set(-ENOSPC,
                      "%s: %" PRIu64 " bytes are needed%s, %s has %" PRIu64 " left (%suse a smaller "
-                     "geometry, remove other buses, or enlarge it)",
+                     "geometry, remove other buses, or enlarge it: of a container docker run "
+                     "--shm-size)",
                      draft->segment->name, header->feed_bytes + header->control_bytes,
                      replaces ? " beside the bus that is to be replaced" : "",
                      segment_root_path(draft->options->folder), left,
                      replaces ? "remove that one first, " : "");
+}
+
+/* A process that touches more than its memory cgroup lets it have is killed while it does. The
+ * kernel's own index and page tables of these pages are charged too: less than a hundredth. */
+static int check_cgroup(const struct segment_draft *draft, uint64_t needed)
+{
+    struct cgroup_room room;
+    cgroup_memory_room(&room);
+    needed += needed / 100 + CGROUP_MARGIN;
+    if (room.left >= needed)
+        return 0;
+    return error_set(-ENOMEM,
+                     "%s: %" PRIu64 " bytes are needed, memory cgroup %s has %" PRIu64
+                     " left of its %" PRIu64 " (use a smaller geometry, or raise its limit: docker "
+                     "run --memory, MemoryMax= of systemd)",
+                     draft->segment->name, needed, room.path, room.left, room.limit);
 }
 
 /* Gives a new file its size, mapping, placement and pages. huge_page is 0 but for hugetlbfs. */
@@ -114,10 +135,13 @@ static int fill_file(struct segment_draft *draft, int descriptor, uint64_t bytes
         return errno == ENOSPC || errno == EFBIG ? no_room(draft, descriptor)
                                                  : segment_errno(errno, segment->name, "its size");
     /* Seen before a page of it is taken from the others, or the machine runs out of memory. */
-    if (huge_page == 0 && room_left(draft, descriptor) <
-                              (share_life ? header->feed_bytes : 0) + header->control_bytes)
+    uint64_t needed = (share_life ? header->feed_bytes : 0) + header->control_bytes;
+    if (huge_page == 0 && room_left(draft, descriptor) < needed)
         return no_room(draft, descriptor);
-    int result = share_life ? lock_share(descriptor, LOCK_LIFE) : 0;
+    int result = huge_page == 0 ? check_cgroup(draft, needed) : 0;
+    if (result < 0)
+        return result;
+    result = share_life ? lock_share(descriptor, LOCK_LIFE) : 0;
     if (result == 0)
         result = segment_map(descriptor, bytes, PROT_READ | PROT_WRITE,
                              wants_thp ? THP_ALIGNMENT : 0, out_address);
@@ -195,7 +219,7 @@ static void write_headers(struct segment_draft *draft)
     segment_boot_id(header->boot_id);
     layout_write_tables(draft->options, header, segment->feed);
     header->tables_checksum = layout_tables_checksum(header, segment->feed);
-    header->checksum = layout_checksum(header);
+    header->checksum = layout_checksum(header, sizeof *header);
     memcpy(segment->feed, header, sizeof *header);
 
     struct feed_state *state = segment_state(segment);

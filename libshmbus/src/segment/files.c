@@ -86,6 +86,14 @@ int64_t segment_read(int descriptor, void *buffer, size_t bytes)
     return (int64_t)done;
 }
 
+int segment_read_header(int descriptor, uint64_t file_bytes, const char *name,
+                        struct feed_header *out_header)
+{
+    alignas(8) unsigned char page[LAYOUT_PAGE];
+    int64_t got = segment_read(descriptor, page, sizeof page);
+    return layout_check(page, got < 0 ? 0 : (uint64_t)got, file_bytes, name, out_header);
+}
+
 int segment_random(uint8_t *out_bytes)
 {
     if (getrandom(out_bytes, LAYOUT_ID_BYTES, 0) != (ssize_t)LAYOUT_ID_BYTES)
@@ -164,6 +172,17 @@ int segment_open_feed(const struct segment *segment, int flags)
         return descriptor;
     close(descriptor);
     return open_located(segment, &locator, &found, flags);
+}
+
+int segment_open_control(const struct segment *segment)
+{
+    char path[48];
+    int descriptor =
+        openat(segment->folder, "control", O_RDWR | O_NOFOLLOW | O_CLOEXEC | O_NONBLOCK);
+    if (descriptor >= 0 || errno != ENOENT)
+        return descriptor;
+    snprintf(path, sizeof path, "/proc/self/fd/%d", segment->probe_control);
+    return open(path, O_RDWR | O_CLOEXEC | O_NONBLOCK);
 }
 
 static void *map_at(void *address, uint64_t bytes, int protection, int fixed, int descriptor)

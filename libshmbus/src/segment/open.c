@@ -212,16 +212,10 @@ static int read_feed(struct segment *segment, enum segment_role role)
         return descriptor;
     segment->gid = found.st_gid;
     segment->mode = found.st_mode & 0444;
-    memset(&segment->header, 0, sizeof segment->header);
-    int64_t got = segment_read(descriptor, &segment->header, sizeof segment->header);
-    int result = 0;
-    if (got < (int64_t)sizeof segment->header)
-        result = error_set(-EBADMSG,
-                           "%s: feed is too short: %" PRId64 " bytes, a header alone has %zu "
-                           "(remove the bus and create it anew)",
-                           segment->name, got < 0 ? 0 : got, sizeof segment->header);
-    if (result == 0)
-        result = layout_check(&segment->header, (uint64_t)found.st_size, segment->name);
+    int result =
+        segment_read_header(descriptor, (uint64_t)found.st_size, segment->name, &segment->header);
+    if (result == 0 && role == SEGMENT_PUBLISH)
+        result = layout_check_publish(&segment->header);
     segment_boot_id(boot_id);
     if (result == 0 && memcmp(boot_id, unknown, sizeof unknown) != 0 &&
         memcmp(segment->header.boot_id, unknown, sizeof unknown) != 0 &&

@@ -53,9 +53,8 @@ static void tell_if_replaced(int folder, const char *path)
     int descriptor = segment_open_feed(&found, O_RDWR);
     if (descriptor < 0)
         return;
-    int64_t got = segment_read(descriptor, &found.header, sizeof found.header);
-    if (got == (int64_t)sizeof found.header && fstat(descriptor, &stat) == 0 &&
-        layout_check(&found.header, (uint64_t)stat.st_size, path) == 0) {
+    if (fstat(descriptor, &stat) == 0 &&
+        segment_read_header(descriptor, (uint64_t)stat.st_size, path, &found.header) == 0) {
         segment_hex(found.header.segment_id, text);
         if (strlen(digits) == strlen(text) && strcmp(digits, text) != 0 &&
             segment_map(descriptor, found.header.feed_bytes, PROT_READ | PROT_WRITE, 0, &feed) ==

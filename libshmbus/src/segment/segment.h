@@ -123,6 +123,10 @@ int segment_errno(int number, const char *name, const char *what);
 /* Reads up to bytes from the start of a file. Returns how many, or a negative errno. */
 int64_t segment_read(int descriptor, void *buffer, size_t bytes);
 
+/* Reads the header at the start of feed and checks it: see layout_check(). */
+int segment_read_header(int descriptor, uint64_t file_bytes, const char *name,
+                        struct feed_header *out_header);
+
 /* Fills in 16 random bytes; the id of this boot, zero where it cannot be had. */
 int segment_random(uint8_t *out_bytes);
 void segment_boot_id(uint8_t *out_bytes);
@@ -143,6 +147,10 @@ int segment_open_owner(const struct segment *segment);
 
 /* Opens feed itself, through its locator when it is on hugetlbfs. Returns a descriptor. */
 int segment_open_feed(const struct segment *segment, int flags);
+
+/* Opens control once more, to lock bytes of it for a repair: also when it was removed meanwhile, by
+ * way of the descriptor for probing. Returns a descriptor, or -1 with errno. */
+int segment_open_control(const struct segment *segment);
 
 /* Removes the files in a bus's folder and the folder itself. The name in root is given. */
 void segment_remove_folder(int root, const char *path);
