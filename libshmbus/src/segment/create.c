@@ -306,8 +306,8 @@ static void write_headers(struct build *build)
     atomic_store_explicit(&state->bus_state, BUS_OPEN, memory_order_relaxed);
     atomic_store_explicit(&state->tail, header->first_sequence, memory_order_relaxed);
     atomic_store_explicit(&producer->floor, header->first_sequence, memory_order_relaxed);
-    /* Among many the first one counts from the beginning: one that comes and goes before it is
-     * ready does not end the stream. */
+    /* relaxed: as above. Among many the first one counts from the beginning: one that comes and
+     * goes before it is ready does not end the stream. */
     if (header->max_producers > 1)
         atomic_store_explicit(&producer->state, PRODUCER_ACTIVE, memory_order_relaxed);
     for (uint64_t i = 0; i < layout_slab_total(header); i++)
