@@ -273,8 +273,8 @@ int consumer_nothing_there(struct shmbus_consumer *consumer)
      * the stamp */
     uint32_t state = atomic_load_explicit(&consumer->state->bus_state, memory_order_seq_cst);
     if (state == BUS_CLOSED || state == BUS_REPLACED)
-        return ended(consumer, state);
-    if (consumer->options.deadline_ns > 0)
+        result = ended(consumer, state);
+    if (result == 0 && consumer->options.deadline_ns > 0)
         watch_deadline(consumer);
-    return 0;
+    return result;
 }

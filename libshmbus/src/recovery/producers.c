@@ -36,13 +36,17 @@ static uint32_t state_of(const struct segment *segment, uint32_t index)
 
 static void empty_entry(const struct segment *segment, uint32_t index)
 {
+    struct producer_entry *entry = segment_producer(segment, index);
     /* relaxed: a bit that is of nobody costs consumers a look */
     atomic_fetch_and_explicit(&segment_state(segment)->parked_producers, ~(UINT64_C(1) << index),
                               memory_order_relaxed);
+    /* relaxed: only who empties it stores it now */
+    uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed);
+    /* ORDER(producer_gone:A) pairs producers_gone:B: it leaves before it is gone */
+    atomic_store_explicit(&entry->epoch, epoch + 1, memory_order_seq_cst);
     /* ORDER(producer_free:A) pairs producers_left:B, producers_active:B: its messages and holes are
      * final before it is gone */
-    atomic_store_explicit(&segment_producer(segment, index)->state, PRODUCER_FREE,
-                          memory_order_seq_cst);
+    atomic_store_explicit(&entry->state, PRODUCER_FREE, memory_order_seq_cst);
 }
 
 void recovery_rebuild_part(const struct ring *ring, struct pool *part, uint64_t end)
