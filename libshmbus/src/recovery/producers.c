@@ -103,13 +103,27 @@ int recovery_join_producers(const struct segment *segment, const struct ring *ri
     return 0;
 }
 
+/* Somebody else has the repair byte, and may be stopped: the holes are aborted without it. The
+ * proof comes after each stamp was read; who has the number by then never claims that sequence. */
+static void abort_holes(const struct segment *segment, const struct ring *ring, uint32_t index)
+{
+    for (uint64_t i = 0; i <= ring->mask; i++) {
+        struct slot_header *slot = ring_slot(ring, i);
+        uint64_t stamp = ring_poll(slot);
+        if (stamp_is_writing(stamp) && stamp_writer(stamp) == index &&
+            lock_probe(segment->probe_owner, LOCK_LIFE + (int64_t)index) == 0)
+            claim_abort_hole(slot, stamp);
+    }
+}
+
 /* Repairs one under its repair byte, if it is still proven dead. */
 static void repair_one(const struct segment *segment, const struct ring *ring, uint32_t index)
 {
     process_hold();
     int descriptor = segment_open_owner(segment);
-    if (descriptor >= 0 && lock_take(descriptor, LOCK_REPAIR + (int64_t)index) == 0 &&
-        lock_probe(descriptor, LOCK_LIFE + (int64_t)index) == 0) {
+    if (descriptor >= 0 && lock_take(descriptor, LOCK_REPAIR + (int64_t)index) < 0) {
+        abort_holes(segment, ring, index);
+    } else if (descriptor >= 0 && lock_probe(descriptor, LOCK_LIFE + (int64_t)index) == 0) {
         claim_abort_all_of(ring, index);
         empty_entry(segment, index);
     }
