@@ -23,16 +23,38 @@ uint64_t consumer_floor(const struct shmbus_consumer *consumer)
     return greatest;
 }
 
-int consumer_stream_ended(const struct shmbus_consumer *consumer)
+static int none_active(const struct shmbus_consumer *consumer)
 {
-    uint32_t count = consumer->header->max_producers;
-    for (uint32_t i = 0; count > 1 && i < count; i++)
+    for (uint32_t i = 0; i < consumer->header->max_producers; i++)
         /* ORDER(producers_active:B) pairs producer_active:A, producer_free:A: the bus's state
          * before theirs */
         if (atomic_load_explicit(&segment_producer(&consumer->segment, i)->state,
                                  memory_order_seq_cst) == PRODUCER_ACTIVE)
             return 0;
     return 1;
+}
+
+/* Every time that one leaves, this is another number. */
+static uint64_t sum_of_epochs(const struct shmbus_consumer *consumer)
+{
+    uint64_t sum = 0;
+    for (uint32_t i = 0; i < consumer->header->max_producers; i++)
+        /* ORDER(producers_gone:B) pairs producer_gone:A: around the looks at their states */
+        sum += atomic_load_explicit(&segment_producer(&consumer->segment, i)->epoch,
+                                    memory_order_seq_cst);
+    return sum;
+}
+
+/* One look at all states may miss one that joins behind it before another one leaves in front of
+ * it. Two looks that find nobody, while none left, say that at the time between them nobody was
+ * there: one that was active then, and not when it was looked at, came after the first look and
+ * left before the second. */
+int consumer_stream_ended(const struct shmbus_consumer *consumer)
+{
+    if (consumer->header->max_producers == 1)
+        return 1;
+    uint64_t before = sum_of_epochs(consumer);
+    return none_active(consumer) && none_active(consumer) && sum_of_epochs(consumer) == before;
 }
 
 int consumer_steps_over(struct shmbus_consumer *consumer, int probe)

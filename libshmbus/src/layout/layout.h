@@ -174,7 +174,7 @@ struct producer_entry {
     /* writer: this producer */
     alignas(LAYOUT_APART) _Atomic uint32_t state;
     _Atomic uint32_t pid;
-    _Atomic uint64_t epoch;     /* how many producers had this entry */
+    _Atomic uint64_t epoch;     /* goes up when one takes it and, among many, when one leaves it */
     _Atomic uint64_t published; /* brought up to date together with the tail */
     _Atomic uint64_t blocked;
     _Atomic uint64_t exhausted;

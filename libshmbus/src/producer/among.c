@@ -128,10 +128,11 @@ static int end_claim(struct shmbus_producer *producer, struct slot_header *slot,
         atomic_store_explicit(&producer->entry->published, producer->published,
                               memory_order_relaxed);
     }
-    if ((producer->next & producer->tail_mask) == 0) {
+    if ((producer->next & producer->tail_mask) == 0)
         among_store_tail(producer);
+    /* By its own count: it may be others that come by where the tail is stored. */
+    if ((producer->published & producer->tail_mask) == 0)
         parts_give_back(producer);
-    }
     producer_notify(producer);
     producer_wake_others(producer);
     return 0;

@@ -81,6 +81,12 @@ static void give_up(struct shmbus_producer *producer, uint32_t part)
     segment_wake(&producer->segment);
 }
 
+/* The number of one that is dead: its part may be adopted, and its wish is nobody's. */
+static int is_dead(const struct shmbus_producer *producer, uint32_t part)
+{
+    return lock_probe(producer->segment.probe_owner, LOCK_LIFE + (int64_t)part) == 0;
+}
+
 void parts_give_back(struct shmbus_producer *producer)
 {
     struct among *among = producer->among;
@@ -91,7 +97,7 @@ void parts_give_back(struct shmbus_producer *producer)
         others &= others - 1;
         /* relaxed: a wish */
         if (atomic_load_explicit(&entry->part_wanted, memory_order_relaxed) != 0 &&
-            !pool_is_owned(among->parts[part]))
+            !pool_is_owned(among->parts[part]) && !is_dead(producer, part))
             give_up(producer, part);
     }
 }
@@ -153,9 +159,7 @@ static int take_another(struct shmbus_producer *producer)
     if (!has(producer, producer->index) && parts_take(producer, producer->index) > 0)
         return 1;
     for (uint32_t i = 0; i < producer->segment.header.max_producers; i++)
-        if (!has(producer, i) &&
-            lock_probe(producer->segment.probe_owner, LOCK_LIFE + (int64_t)i) == 0 &&
-            parts_take(producer, i) > 0)
+        if (!has(producer, i) && is_dead(producer, i) && parts_take(producer, i) > 0)
             return 1;
     return 0;
 }

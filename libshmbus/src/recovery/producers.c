@@ -36,13 +36,17 @@ static uint32_t state_of(const struct segment *segment, uint32_t index)
 
 static void empty_entry(const struct segment *segment, uint32_t index)
 {
+    struct producer_entry *entry = segment_producer(segment, index);
     /* relaxed: a bit that is of nobody costs consumers a look */
     atomic_fetch_and_explicit(&segment_state(segment)->parked_producers, ~(UINT64_C(1) << index),
                               memory_order_relaxed);
+    /* relaxed: only who empties it stores it now */
+    uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed);
+    /* ORDER(producer_gone:A) pairs producers_gone:B: it leaves before it is gone */
+    atomic_store_explicit(&entry->epoch, epoch + 1, memory_order_seq_cst);
     /* ORDER(producer_free:A) pairs producers_left:B, producers_active:B: its messages and holes are
      * final before it is gone */
-    atomic_store_explicit(&segment_producer(segment, index)->state, PRODUCER_FREE,
-                          memory_order_seq_cst);
+    atomic_store_explicit(&entry->state, PRODUCER_FREE, memory_order_seq_cst);
 }
 
 void recovery_rebuild_part(const struct ring *ring, struct pool *part, uint64_t end)
@@ -100,13 +104,27 @@ int recovery_join_producers(const struct segment *segment, const struct ring *ri
     return 0;
 }
 
+/* Somebody else has the repair byte, and may be stopped: the holes are aborted without it. The
+ * proof comes after each stamp was read; who has the number by then never claims that sequence. */
+static void abort_holes(const struct segment *segment, const struct ring *ring, uint32_t index)
+{
+    for (uint64_t i = 0; i <= ring->mask; i++) {
+        struct slot_header *slot = ring_slot(ring, i);
+        uint64_t stamp = ring_poll(slot);
+        if (stamp_is_writing(stamp) && stamp_writer(stamp) == index &&
+            lock_probe(segment->probe_owner, LOCK_LIFE + (int64_t)index) == 0)
+            claim_abort_hole(slot, stamp);
+    }
+}
+
 /* Repairs one under its repair byte, if it is still proven dead. */
 static void repair_one(const struct segment *segment, const struct ring *ring, uint32_t index)
 {
     process_hold();
     int descriptor = segment_open_owner(segment);
-    if (descriptor >= 0 && lock_take(descriptor, LOCK_REPAIR + (int64_t)index) == 0 &&
-        lock_probe(descriptor, LOCK_LIFE + (int64_t)index) == 0) {
+    if (descriptor >= 0 && lock_take(descriptor, LOCK_REPAIR + (int64_t)index) < 0) {
+        abort_holes(segment, ring, index);
+    } else if (descriptor >= 0 && lock_probe(descriptor, LOCK_LIFE + (int64_t)index) == 0) {
         claim_abort_all_of(ring, index);
         empty_entry(segment, index);
         segment_wake(segment);
