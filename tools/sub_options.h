@@ -22,7 +22,7 @@ struct sub_options {
     bool follow;     /* read on after a takeover, a replacement, an eviction */
     struct type_filter filter;
     const char *after[SHMBUS_AFTER_MAX]; /* consumer.after_count of them */
-    struct settle settle; /* the CPUs and the priority to have */
+    struct settle settle;                /* the CPUs and the priority to have */
 };
 
 /*
