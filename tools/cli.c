@@ -222,6 +222,23 @@ int cli_duration(const char *option, const char *text, int64_t *out_ns)
     return result;
 }
 
+int cli_wait_strategy(const char *text, uint32_t *out_strategy)
+{
+    static const char *const words[] = {
+        [SHMBUS_WAIT_ADAPTIVE] = "adaptive",
+        [SHMBUS_WAIT_SPIN] = "spin",
+        [SHMBUS_WAIT_YIELD] = "yield",
+        [SHMBUS_WAIT_PARK] = "park",
+    };
+    for (uint32_t i = 0; i < sizeof(words) / sizeof(words[0]); i++) {
+        if (strcmp(text, words[i]) == 0) {
+            *out_strategy = i;
+            return CLI_OK;
+        }
+    }
+    return cli_usage("--wait-strategy: '%s' is none of spin, yield, adaptive, park", text);
+}
+
 int64_t cli_now_ns(void)
 {
     struct timespec now;

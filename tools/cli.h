@@ -69,6 +69,9 @@ int cli_seconds(const char *option, const char *text, int64_t *out_ns);
 /* The same for what has to last: 0 is refused. */
 int cli_duration(const char *option, const char *text, int64_t *out_ns);
 
+/* Reads the name of a way to wait, as enum shmbus_wait_strategy. */
+int cli_wait_strategy(const char *text, uint32_t *out_strategy);
+
 /* The time of CLOCK_MONOTONIC in nanoseconds. */
 int64_t cli_now_ns(void);
 

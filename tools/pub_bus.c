@@ -131,6 +131,7 @@ int pub_bus_create(struct pub_bus *bus, int64_t full_timeout_ns)
         .full_timeout_ns = full_timeout_ns,
         .context = bus,
         .on_health = on_health,
+        .wait = {.strategy = bus->options->wait_strategy},
     };
     const struct pub_options *options = bus->options;
     const struct sight before = look_at(options);

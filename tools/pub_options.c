@@ -12,7 +12,8 @@
 
 #include "cli.h"
 
-static const char help_text[] =
+/* In two parts: no string need be longer than the language asks of compilers. */
+static const char help_begin[] =
     "Usage: shmbus-pub [OPTION]... BUS [FILE]\n"
     "Creates the bus BUS and publishes FILE (or standard input, also as '-') on it, a message a\n"
     "record, each as soon as it has been read. Then waits until every required consumer has read\n"
@@ -27,6 +28,7 @@ static const char help_text[] =
     "                            a 32-bit little-endian length and so many bytes\n"
     "  --rate N                  publish at most N messages a second\n"
     "  --wait-consumers N        begin once N required consumers are attached\n"
+    "  --wait-strategy spin|yield|adaptive|park  how to wait (default adaptive, ending in park)\n"
     "  --keep                    leave the bus behind, closed, for those who read it later\n"
     "  --type TYPE               the messages' type: a number (default 0), or the name of a type\n"
     "                            that is registered here\n"
@@ -39,6 +41,7 @@ static const char help_text[] =
     "  --pool SIZE:COUNT[,...]   slabs for messages that do not fit a slot, or 'none'\n"
     "                            (default 1024:4096,16384:512,262144:16)\n"
     "  --scrub                   zero each slab when it comes back to the pool\n"
+    "  --no-park                 nobody parks on it: who waits long sleeps in slices\n"
     "  --max-consumers N         consumers at one time (default 64)\n"
     "  --producers N             make, or join, a bus of up to N producers at one time (default "
     "1);\n"
@@ -59,7 +62,8 @@ static const char help_text[] =
     "the\n"
     "                            length of a message (0: it varies), and its fields as numpy has\n"
     "                            them, e.g. 7:trade:16:price:<i8,qty:<i8; may be given often\n"
-    "  --types FILE              register the types of FILE, one a line in that form\n"
+    "  --types FILE              register the types of FILE, one a line in that form\n";
+static const char help_end[] =
     "\n"
     "Its consumers:\n"
     "  --history N               keep the last N messages for those that join late\n"
@@ -82,6 +86,7 @@ enum option_code {
     OPTION_FORMAT = 1000,
     OPTION_RATE,
     OPTION_WAIT_CONSUMERS,
+    OPTION_WAIT_STRATEGY,
     OPTION_KEEP,
     OPTION_TYPE,
     OPTION_CPU,
@@ -90,6 +95,7 @@ enum option_code {
     OPTION_SLOT,
     OPTION_POOL,
     OPTION_SCRUB,
+    OPTION_NO_PARK,
     OPTION_MAX_CONSUMERS,
     OPTION_PRODUCERS,
     OPTION_JOIN,
@@ -115,6 +121,7 @@ static const struct option long_options[] = {
     {"format", required_argument, NULL, OPTION_FORMAT},
     {"rate", required_argument, NULL, OPTION_RATE},
     {"wait-consumers", required_argument, NULL, OPTION_WAIT_CONSUMERS},
+    {"wait-strategy", required_argument, NULL, OPTION_WAIT_STRATEGY},
     {"keep", no_argument, NULL, OPTION_KEEP},
     {"type", required_argument, NULL, OPTION_TYPE},
     {"cpu", required_argument, NULL, OPTION_CPU},
@@ -123,6 +130,7 @@ static const struct option long_options[] = {
     {"slot", required_argument, NULL, OPTION_SLOT},
     {"pool", required_argument, NULL, OPTION_POOL},
     {"scrub", no_argument, NULL, OPTION_SCRUB},
+    {"no-park", no_argument, NULL, OPTION_NO_PARK},
     {"max-consumers", required_argument, NULL, OPTION_MAX_CONSUMERS},
     {"producers", required_argument, NULL, OPTION_PRODUCERS},
     {"join", no_argument, NULL, OPTION_JOIN},
@@ -281,6 +289,9 @@ static int read_bus_option(int code, char *text, struct shmbus_bus_options *bus)
     case OPTION_SCRUB:
         bus->flags |= SHMBUS_BUS_SCRUB;
         return CLI_OK;
+    case OPTION_NO_PARK:
+        bus->flags |= SHMBUS_BUS_NO_PARK;
+        return CLI_OK;
     case OPTION_MAX_CONSUMERS:
         return read_32("--max-consumers", text, 1, SHMBUS_CONSUMERS_MAX, &bus->max_consumers);
     case OPTION_PRODUCERS:
@@ -360,6 +371,8 @@ static int read_own_option(int code, const char *text, struct pub_options *optio
     case OPTION_WAIT_CONSUMERS:
         return cli_number("--wait-consumers", text, 0, SHMBUS_CONSUMERS_MAX,
                           &options->wait_consumers);
+    case OPTION_WAIT_STRATEGY:
+        return cli_wait_strategy(text, &options->wait_strategy);
     case OPTION_KEEP:
         options->keep = true;
         return CLI_OK;
@@ -409,6 +422,12 @@ static int settle(struct pub_options *options)
                : CLI_OK;
 }
 
+static int help(void)
+{
+    fputs(help_begin, stdout);
+    return cli_help(help_end);
+}
+
 bool pub_options_read(int count, char **arguments, struct pub_options *out_options, int *out_exit)
 {
     struct pub_options *options = out_options;
@@ -419,7 +438,7 @@ bool pub_options_read(int count, char **arguments, struct pub_options *out_optio
     while (*out_exit == CLI_OK &&
            (code = getopt_long(count, arguments, ":", long_options, NULL)) != -1) {
         if (code == OPTION_HELP || code == OPTION_VERSION) {
-            *out_exit = code == OPTION_HELP ? cli_help(help_text) : cli_version();
+            *out_exit = code == OPTION_HELP ? help() : cli_version();
             return false;
         }
         *out_exit = read_bus_option(code, optarg, &options->bus);

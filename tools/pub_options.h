@@ -25,6 +25,7 @@ struct pub_options {
     uint64_t wait_consumers; /* required ones to wait for */
     bool keep;               /* leave the bus behind */
     bool join;               /* publish on what is there */
+    uint32_t wait_strategy;  /* enum shmbus_wait_strategy */
     uint16_t type;           /* of the messages */
     const char *type_word;   /* as given; NULL: none */
     struct settle settle;    /* the CPUs and the priority to have */

@@ -26,13 +26,15 @@ struct stat_picture {
     double interval_ns; /* over which the rate was measured */
 };
 
-/* Words for numbers out of the segment: never NULL, "unknown" for what this tool does not know. */
+/* Words for numbers out of the segment: but for the last never NULL, "unknown" for what this tool
+ * does not know. */
 const char *stat_state_word(uint32_t state);
 const char *stat_kind_word(uint32_t kind);
 const char *stat_life_word(uint32_t life);
 const char *stat_pages_word(uint32_t pages);
 const char *stat_rule_word(uint32_t rule);
 const char *stat_gone_word(uint32_t gone);
+const char *stat_waiting_word(uint32_t waiting); /* NULL when it does not wait */
 
 /* What --numa was given, in the caller's buffer of 16 bytes or more. */
 const char *stat_numa_word(const struct shmbus_bus_info *bus, char *buffer, size_t size);

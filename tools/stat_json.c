@@ -49,6 +49,17 @@ static void print_flag(const char *key, bool known, bool flag, bool *first)
     fputs(!known ? "null" : flag ? "true" : "false", stdout);
 }
 
+/* How somebody waits at this moment; null: not at all. */
+static void print_waiting(uint32_t waiting, bool *first)
+{
+    const char *word = stat_waiting_word(waiting);
+    if (word) {
+        print_word("waiting", word, first);
+    } else {
+        print_flag("waiting", false, false, first);
+    }
+}
+
 static void print_producers(const struct shmbus_snapshot *snapshot, uint32_t count)
 {
     fputs(",\"producers\":[", stdout);
@@ -66,6 +77,7 @@ static void print_producers(const struct shmbus_snapshot *snapshot, uint32_t cou
         print_number("skipped", true, producer->skipped, &first);
         print_number("history_yielded", true, producer->history_yielded, &first);
         print_number("part_owner", producer->part_owner > 0, producer->part_owner - 1, &first);
+        print_waiting(producer->waiting, &first);
         putchar('}');
     }
     putchar(']');
@@ -136,6 +148,7 @@ static void print_consumers(const struct shmbus_snapshot *snapshot,
         print_number("grace_left_ns", consumer->life == SHMBUS_LIFE_GRACE,
                      (uint64_t)consumer->grace_left_ns, &first);
         print_after(consumer, &first);
+        print_waiting(consumer->waiting, &first);
         putchar('}');
     }
     putchar(']');
@@ -276,6 +289,7 @@ void stat_print_json(const struct stat_picture *picture)
     print_number("max_producers", true, bus->max_producers, &first);
     print_flag("timestamps", true, (bus->flags & SHMBUS_BUS_TIMESTAMPS) != 0, &first);
     print_flag("scrub", true, (bus->flags & SHMBUS_BUS_SCRUB) != 0, &first);
+    print_flag("parking", true, (bus->flags & SHMBUS_BUS_NO_PARK) == 0, &first);
     print_number("stall_ns", true, (uint64_t)bus->stall_ns, &first);
     print_flag("evict", true, (bus->flags & SHMBUS_BUS_EVICT) != 0, &first);
     print_word("required", stat_rule_word(bus->required_rule), &first);

@@ -118,9 +118,10 @@ static void print_bus(const struct stat_picture *picture)
     print_rules(bus);
     print_rate(picture);
     print_memory(picture, bus);
-    printf("messages    timestamps: %s, slabs scrubbed: %s, layout %" PRIu32 ".%" PRIu32 "\n",
+    printf("messages    timestamps: %s, slabs scrubbed: %s, parking: %s, layout %" PRIu32
+           ".%" PRIu32 "\n",
            yes_no(bus->flags & SHMBUS_BUS_TIMESTAMPS), yes_no(bus->flags & SHMBUS_BUS_SCRUB),
-           bus->layout_major, bus->layout_minor);
+           yes_no(!(bus->flags & SHMBUS_BUS_NO_PARK)), bus->layout_major, bus->layout_minor);
 }
 
 /* Whose slabs this producer's part of the pool are, if not its own. */
@@ -135,6 +136,15 @@ static void print_part(const struct shmbus_bus_info *bus,
         fputs("  nobody has its part of the pool", stdout);
     } else {
         printf("  producer %" PRIu32 " has its part of the pool", producer->part_owner - 1);
+    }
+}
+
+/* How somebody waits at this moment. */
+static void print_waiting(uint32_t waiting)
+{
+    const char *word = stat_waiting_word(waiting);
+    if (word) {
+        printf("  waits: %s", word);
     }
 }
 
@@ -158,6 +168,7 @@ static void print_producers(const struct shmbus_snapshot *snapshot,
                producer->blocked, producer->exhausted, producer->evicted, producer->skipped,
                producer->history_yielded);
         print_part(bus, producer);
+        print_waiting(producer->waiting);
         putchar('\n');
     }
 }
@@ -209,6 +220,7 @@ static void print_remarks(const struct shmbus_consumer_info *consumer)
         printf("  has %g s of grace", (double)consumer->grace_ns / 1e9);
     }
     print_after(consumer);
+    print_waiting(consumer->waiting);
     putchar('\n');
 }
 

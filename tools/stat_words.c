@@ -110,6 +110,22 @@ int stat_is_alive(uint32_t life)
     }
 }
 
+const char *stat_waiting_word(uint32_t waiting)
+{
+    switch (waiting) {
+    case SHMBUS_WAITING_SPIN:
+        return "spin";
+    case SHMBUS_WAITING_YIELD:
+        return "yield";
+    case SHMBUS_WAITING_SLEEP:
+        return "sleep";
+    case SHMBUS_WAITING_PARK:
+        return "park";
+    default:
+        return NULL;
+    }
+}
+
 uint64_t stat_kept(const struct shmbus_bus_info *bus)
 {
     return bus->tail > bus->floor ? bus->tail - bus->floor : 0;

@@ -29,6 +29,10 @@ static const char help_text[] =
     "  --after-gone wait|go-on  when nobody of that name is there (any more): wait for one "
     "(default),\n"
     "                      or go on without\n"
+    "  --wait-strategy spin|yield|adaptive|park  how to wait for messages (default adaptive: "
+    "spin,\n"
+    "                      yield, then park until the producer calls; an observer sleeps in "
+    "slices)\n"
     "  --name NAME         what shmbus-stat calls this consumer (default: the program's name)\n"
     "\n"
     "What to read:\n"
@@ -83,6 +87,7 @@ enum option_code {
     OPTION_GRACE,
     OPTION_AFTER,
     OPTION_AFTER_GONE,
+    OPTION_WAIT_STRATEGY,
     OPTION_MOVE_UP,
     OPTION_TYPE,
     OPTION_FOLLOW,
@@ -107,6 +112,7 @@ static const struct option long_options[] = {
     {"grace", required_argument, NULL, OPTION_GRACE},
     {"after", required_argument, NULL, OPTION_AFTER},
     {"after-gone", required_argument, NULL, OPTION_AFTER_GONE},
+    {"wait-strategy", required_argument, NULL, OPTION_WAIT_STRATEGY},
     {"move-up", no_argument, NULL, OPTION_MOVE_UP},
     {"type", required_argument, NULL, OPTION_TYPE},
     {"follow", no_argument, NULL, OPTION_FOLLOW},
@@ -190,6 +196,8 @@ static int read_attach_option(int code, char *text, struct sub_options *options)
         return read_after(text, options);
     case OPTION_AFTER_GONE:
         return read_after_gone(text, consumer);
+    case OPTION_WAIT_STRATEGY:
+        return cli_wait_strategy(text, &consumer->wait.strategy);
     case OPTION_NAME:
         consumer->name = text;
         return CLI_OK;

@@ -56,6 +56,8 @@ static const struct mistake usage_mistakes[] = {
     {{PUB, "--history", "64", "--capacity", "64", "a"}, {"history", "64"}},
     {{PUB, "--stall", "0", "a"}, {"--stall", "'0'", "above 0"}},
     {{PUB, "--stall", "soon", "a"}, {"--stall", "'soon'"}},
+    {{PUB, "--wait-strategy", "sleep", "a"}, {"--wait-strategy", "'sleep'", "adaptive"}},
+    {{SUB, "--wait-strategy", "", "a"}, {"--wait-strategy", "''", "park"}},
     {{PUB, "--evict", "0.0", "a"}, {"--evict", "'0.0'", "above 0"}},
     {{PUB, "--evict", "-1", "a"}, {"--evict", "'-1'"}},
     {{PUB, "--required", "", "a"}, {"--required", "anyone", "nobody"}},
