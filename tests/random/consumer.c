@@ -334,6 +334,7 @@ static int open_once(struct track *track)
     choose_options(track, types, &options);
     if (random_chance(&track->state, 10))
         expect_refusal(track, &options);
+    pipeline_choose(track, &options);
     int may = track->kind != SHMBUS_REQUIRED ||
               world_may_require(root, options.name != NULL ? options.name : "");
     if (track->seat != NULL && may)

@@ -163,11 +163,12 @@ static void say(FILE *stream, const struct options *options, double seconds,
             " consumers joined, %" PRIu64 " kills, %" PRIu64 " stops, %" PRIu64
             " evictions, %" PRIu64 " resumes, %" PRIu64 " takeovers, %" PRIu64
             " rivals refused, %" PRIu64 " ranges skipped, %" PRIu64 " looks, %" PRIu64
-            " lost told, %" PRIu64 " replaced, %" PRIu64 " refused, violations %" PRIu32 "\n",
+            " lost told, %" PRIu64 " replaced, %" PRIu64 " refused, %" PRIu64
+            " behind others, violations %" PRIu32 "\n",
             date, seconds, options->seed, counts->buses, counts->published, counts->received,
             counts->kept, counts->joined, counts->kills, counts->stops, counts->evictions,
             counts->resumes, counts->takeovers, counts->rivals, counts->gaps, counts->looks,
-            counts->lost, counts->replaced, counts->refused, violations);
+            counts->lost, counts->replaced, counts->refused, counts->followed, violations);
     fflush(stream);
 }
 

@@ -75,6 +75,7 @@ struct place {
     _Atomic uint32_t opening; /* it may have joined, and not come to say so */
     _Atomic uint32_t known;   /* acked and read are true */
     _Atomic uint32_t left;    /* the last one left in order */
+    _Atomic uint32_t joins;   /* how often somebody joined anew under it */
     _Atomic uint64_t acked;   /* all below was acknowledged */
     _Atomic uint64_t read;    /* nothing from here on was handed out */
 };
@@ -86,7 +87,7 @@ struct gap {
 
 struct counts {
     _Atomic uint64_t published, received, joined, kills, stops, evictions, resumes, takeovers, lost,
-        filtered, kept, gaps, rivals, looks, buses, replaced, refused;
+        filtered, followed, kept, gaps, rivals, looks, buses, replaced, refused;
 };
 
 /* One bus, and all that is known of its stream. The first of them has what a round is about, too.

@@ -105,12 +105,15 @@ void track_begin(struct track *track, uint32_t from, uint64_t from_sequence, uin
     track->expected = stats.cursor;
     atomic_store(&track->page->cursor, stats.cursor);
     if (place != NULL) {
+        if (!stats.resumed)
+            atomic_fetch_add(&place->joins, 1);
         atomic_store(&track->seat->opening, 0);
         atomic_store(&place->left, 0);
         atomic_store(&place->acked, stats.cursor);
         atomic_store(&place->read, stats.cursor);
         atomic_store(&place->known, 1);
     }
+    pipeline_begin(track);
     count(&track->world->counts.joined, 1);
 }
 
@@ -174,6 +177,7 @@ void track_message(struct track *track, const struct shmbus_message *message)
 {
     struct place *place = track->place;
     pass_unwanted(track, message->sequence, "a message");
+    pipeline_message(track, message->sequence);
     track->expected = message->sequence + 1;
     if (place != NULL)
         atomic_store(&place->read, track->expected);
@@ -192,7 +196,7 @@ void track_message(struct track *track, const struct shmbus_message *message)
 void track_event(void *context, const struct shmbus_event *event)
 {
     struct track *track = context;
-    if (event->kind == SHMBUS_EVENT_DEADLINE)
+    if (event->kind == SHMBUS_EVENT_DEADLINE || pipeline_event(track, event))
         return;
     pass_unwanted(track, event->first, "an event");
     if (event->kind != SHMBUS_EVENT_LOST || event->count == 0)

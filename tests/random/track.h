@@ -13,6 +13,15 @@ struct kept {
     uint64_t sequence;
 };
 
+/* Those that it runs after. */
+struct pipeline {
+    uint32_t after[PLACES]; /* by the number of its seat */
+    const char *names[PLACES];
+    uint32_t joins[STREAMS][PLACES]; /* of the places there, when they were chosen */
+    uint32_t count;
+    uint32_t watched; /* a bit for each that is known to hold it back */
+};
+
 struct track {
     struct world *root;
     struct world *world; /* of the bus that it is on */
@@ -36,6 +45,7 @@ struct track {
     char doubted_how[240];
     struct kept kept[KEPT_MAX];
     uint32_t kept_count;
+    struct pipeline pipeline;
 };
 
 /* It has begun, or joined again; from as asked. acked: what was published before it did. */
@@ -51,6 +61,22 @@ void track_settle(struct track *track, int is_vouched);
 
 /* A call returned and said that all below its cursor is consumed. */
 void track_acknowledged(struct track *track);
+
+/* ---- pipeline.c ---- */
+
+/* Chooses whom it runs after. */
+void pipeline_choose(struct track *track, struct shmbus_consumer_options *options);
+
+/* It has begun, or joined again. */
+void pipeline_begin(struct track *track);
+
+/* A message was handed out: had those that it runs after been? */
+void pipeline_message(struct track *track, uint64_t sequence);
+
+/* Is the event one of pipelines? */
+int pipeline_event(struct track *track, const struct shmbus_event *event);
+
+/* ---- track.c ---- */
 
 /* A kept message, before it is released: is it as it was? */
 void track_kept(struct track *track, const struct kept *kept);
