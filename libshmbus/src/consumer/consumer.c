@@ -16,6 +16,7 @@
 #define HOLD_QUOTA_MAX     (1u << 24)
 #define STORE_EVERY_MAX    256u
 #define TYPE_BITS          65536u
+#define OPEN_TRIES         64
 
 /* In the child of a fork: the mapping is not there, so nothing must touch it. */
 static void orphan(struct process_object *object)
@@ -185,9 +186,46 @@ static void discard(struct shmbus_consumer *consumer)
     free(consumer);
 }
 
+/* Opens once. Says whether a bus was there that vanished while it was joined: it was removed, or
+ * replaced by another one, which has its name by now. */
+static int open_once(const char *name, const struct shmbus_consumer *like, int64_t wait_ns,
+                     int *out_vanished, struct shmbus_consumer **out_consumer)
+{
+    struct shmbus_consumer *consumer = calloc(1, sizeof *consumer);
+    *out_vanished = 0;
+    if (consumer == NULL)
+        return error_set(-ENOMEM, "%s: no memory left for a consumer", name);
+    *consumer = *like;
+    segment_begin(&consumer->segment, name);
+    enum segment_role role =
+        like->options.kind == SHMBUS_OBSERVER ? SEGMENT_OBSERVE : SEGMENT_CONSUME;
+    int result = segment_open_wait(&consumer->segment, like->options.folder, role, wait_ns);
+    if (result == 0) {
+        result = begin(consumer);
+        *out_vanished = result == -ENOENT;
+    }
+    if (result < 0) {
+        discard(consumer);
+        return result;
+    }
+    *out_consumer = consumer;
+    return 0;
+}
+
+/* What is left of a time to wait. */
+static int64_t left_of(int64_t wait_ns, int64_t began)
+{
+    int64_t gone = wait_now() - began;
+    if (wait_ns < 0)
+        return wait_ns;
+    return gone < wait_ns ? wait_ns - gone : 0;
+}
+
 int shmbus_consumer_open(const char *name, const struct shmbus_consumer_options *options,
                          struct shmbus_consumer **out_consumer)
 {
+    struct shmbus_consumer *consumer = NULL;
+    struct shmbus_consumer like = {0};
     struct shmbus_consumer_options taken = {0};
     char own[SHMBUS_NAME_MAX + 1];
     int result = layout_check_name("bus", name);
@@ -204,23 +242,19 @@ int shmbus_consumer_open(const char *name, const struct shmbus_consumer_options 
     result = after_check(&taken, own);
     if (result < 0)
         return result;
-    struct shmbus_consumer *consumer = calloc(1, sizeof *consumer);
-    if (consumer == NULL)
-        return error_set(-ENOMEM, "%s: no memory left for a consumer", name);
-    consumer->options = taken;
-    consumer->wait = wait;
-    memcpy(consumer->name, own, sizeof own);
+    like.options = taken;
+    like.wait = wait;
+    memcpy(like.name, own, sizeof own);
     int saved = errno;
-    segment_begin(&consumer->segment, name);
-    enum segment_role role = taken.kind == SHMBUS_OBSERVER ? SEGMENT_OBSERVE : SEGMENT_CONSUME;
-    result = segment_open_wait(&consumer->segment, taken.folder, role, taken.wait_ns);
-    if (result == 0)
-        result = begin(consumer);
+    int64_t began = wait_now();
+    int vanished;
+    int tries = OPEN_TRIES;
+    do {
+        result = open_once(name, &like, left_of(taken.wait_ns, began), &vanished, &consumer);
+    } while (vanished && --tries > 0);
     errno = saved;
-    if (result < 0) {
-        discard(consumer);
+    if (result < 0)
         return result;
-    }
     process_hold();
     consumer->object.orphan = orphan;
     process_add(&consumer->object);
