@@ -208,6 +208,15 @@ struct shmbus_consumer_info rig_look(const char *name)
 
 /* ---- stages in processes of their own ---- */
 
+static uint64_t until_it_fails(struct staged *staged)
+{
+    int result;
+    do {
+        result = rig_take(staged, CAPACITY);
+    } while (result >= 0);
+    return (uint64_t)result;
+}
+
 static uint64_t obey(struct staged *staged, uint64_t order, uint64_t argument)
 {
     switch (order) {
@@ -216,6 +225,8 @@ static uint64_t obey(struct staged *staged, uint64_t order, uint64_t argument)
         return staged->next;
     case RIG_WAIT:
         return (uint64_t)shmbus_consumer_wait(staged->consumer, (int64_t)argument * MILLISECOND);
+    case RIG_FAIL:
+        return until_it_fails(staged);
     default:
         rig_leave(staged);
         return 0;

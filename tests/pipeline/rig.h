@@ -77,6 +77,7 @@ int rig_is_there(const char *name);
 enum rig_order {
     RIG_TAKE = 1, /* reads until it has so many more; answers the sequence after them */
     RIG_WAIT,     /* waits so many milliseconds for a message; answers the result */
+    RIG_FAIL,     /* polls until that fails; answers the error */
     RIG_LEAVE,    /* closes and ends; answers 0 */
 };
 

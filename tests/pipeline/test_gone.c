@@ -15,6 +15,8 @@ static void goes_on(struct staged *follower, uint32_t gone, uint32_t count)
     if (gone == SHMBUS_AFTER_GO_ON) {
         rig_gets(follower, count);
     } else {
+        while (follower->gone == 0)
+            rig_takes(follower, 0);
         rig_gets_nothing(follower, QUIET_NS);
         ck_assert_int_eq(shmbus_consumer_wait(follower->consumer, MILLISECOND), -ETIMEDOUT);
     }
@@ -191,6 +193,8 @@ START_TEST(one_of_two_is_killed)
         rig_takes(&second, 5);
     } else {
         rig_gets(&left, 5);
+        while (second.gone == 0)
+            rig_takes(&second, 0);
         rig_gets_nothing(&second, QUIET_NS);
     }
     ck_assert_uint_eq(second.gone, 1);
@@ -245,7 +249,7 @@ START_TEST(is_evicted)
     ck_assert_uint_eq(stage_order(&first, RIG_TAKE, 4), 4);
     ck_assert_uint_eq(stage_order(&second, RIG_TAKE, 4), 4);
     child_stop(&first);
-    child_tell(second.line, RIG_TAKE);
+    child_tell(second.line, gone == SHMBUS_AFTER_GO_ON ? RIG_TAKE : RIG_FAIL);
     child_tell(second.line, CAPACITY);
     rig_publish(producer, 4);
     if (gone == SHMBUS_AFTER_GO_ON) {
@@ -259,8 +263,9 @@ START_TEST(is_evicted)
         ck_assert(!child_has_said(second.line));
         rig_publish(producer, 1);
         ck_assert_uint_eq(rig_look("first").life, SHMBUS_LIFE_EVICTED);
+        ck_assert_int_eq((int)child_hear(second.line), -ESTALE);
         ck_assert_uint_eq(rig_look("second").life, SHMBUS_LIFE_EVICTED);
-        child_kill(&second);
+        stage_leave(&second);
     }
     child_kill(&first);
     shmbus_producer_close(producer);
