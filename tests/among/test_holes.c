@@ -301,7 +301,7 @@ START_TEST(killed_while_they_publish)
     struct crew_watch watch;
     crew_watch(&watch, SHMBUS_REQUIRED);
     for (int i = 0; i < 4; i++)
-        children[i] = (struct child){0, -1};
+        children[i] = (struct child){0, -1, -1};
     uint64_t own = 0;
     for (int round = 0; round < 300; round++) {
         struct child *child = &children[support_below(&seed, 4)];

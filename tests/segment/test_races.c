@@ -2,7 +2,9 @@
 /* Many who create and remove one name at once, and creators that are killed in the middle of it. */
 #include "rig.h"
 
+#include <dirent.h>
 #include <errno.h>
+#include <fcntl.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdatomic.h>
@@ -178,6 +180,30 @@ static void create_for_ever(_Atomic int *out_rounds)
     }
 }
 
+/* Does nobody's mapping keep the lock on a folder's owner file? */
+static int is_released(const char *name)
+{
+    struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET};
+    int owner = open(rig_path("%s/owner", name), O_RDWR | O_CLOEXEC);
+    if (owner < 0)
+        return 1;
+    ck_assert_int_eq(fcntl(owner, F_OFD_GETLK, &lock), 0);
+    close(owner);
+    return lock.l_type == F_UNLCK;
+}
+
+/* Whoever reads /proc/PID/maps of a process, as monitors do, keeps its mappings, and its locks with
+ * them, until the read is over: that long one that was killed and waited for looks alive. */
+static void await_release(void)
+{
+    DIR *folder = opendir(rig_folder());
+    ck_assert_ptr_nonnull(folder);
+    for (struct dirent *found = readdir(folder); found != NULL; found = readdir(folder))
+        while (!is_released(found->d_name))
+            sched_yield();
+    closedir(folder);
+}
+
 START_TEST(creators_that_are_killed)
 {
     const char *given = getenv("SHMBUS_TEST_SEED");
@@ -202,6 +228,7 @@ START_TEST(creators_that_are_killed)
         int status;
         ck_assert_int_eq(waitpid(child, &status, 0), child);
         ck_assert_msg(WIFSIGNALED(status), "it ended by itself with 0x%x", (unsigned)status);
+        await_release();
 
         int there = access(rig_path("shmbus.bus"), F_OK) == 0;
         temporaries += rig_count_names(rig_folder()) - there;

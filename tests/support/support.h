@@ -72,6 +72,7 @@ struct shmbus_pool_stats support_pool(struct shmbus_producer *producer, uint32_t
 struct child {
     pid_t pid;
     int line; /* what is told and heard */
+    int life; /* a file whose first two bytes its mappings keep locked */
 };
 
 /* What a child does; it ends with exit status 0 when this returns. */
