@@ -8,7 +8,7 @@
 #include <string.h>
 
 struct body {
-    uint64_t key; /* the sequence that it was made for */
+    uint64_t key; /* the sequence, or its author's number, that it was made for */
     uint32_t bytes;
     uint32_t author;
 };
@@ -47,17 +47,31 @@ int body_send(struct shmbus_producer *producer, char kind, enum author author)
 
 const char *body_fault(const struct shmbus_message *message, uint64_t sequence, enum author author)
 {
+    return message->sequence != sequence ? "another sequence"
+                                         : body_fault_of(message, sequence, author);
+}
+
+int body_read(const struct shmbus_message *message, uint64_t *out_number)
+{
+    struct body body;
+    if (message->length < sizeof body)
+        return -1;
+    memcpy(&body, message->data, sizeof body);
+    *out_number = body.key + (message->flags & SHMBUS_MESSAGE_USER_FLAGS);
+    return (int)body.author;
+}
+
+const char *body_fault_of(const struct shmbus_message *message, uint64_t number, enum author author)
+{
     unsigned char data[BODY_MAX];
-    /* A slab that is published again says by how many sequences. */
-    uint64_t key = sequence - (message->flags & SHMBUS_MESSAGE_USER_FLAGS);
-    if (message->sequence != sequence)
-        return "another sequence";
+    /* A slab that is published again says by how many. */
+    uint64_t key = number - (message->flags & SHMBUS_MESSAGE_USER_FLAGS);
     if (message->length < sizeof(struct body) || message->length > BODY_MAX)
         return "a length that none has";
     body_fill(data, message->length, key, author);
     if (memcmp(message->data, data, message->length) != 0)
         return "torn, stale or overwritten";
-    if (message->type != body_type(sequence, author))
+    if (message->type != body_type(number, author))
         return "another message's type";
     if (message->timestamp_ns <= 0)
         return "no timestamp";

@@ -34,7 +34,7 @@
 #define GAPS_MAX       4u
 
 /* Who wrote a message. */
-enum author { AUTHOR_BEFORE, AUTHOR_VICTIM, AUTHOR_HEIR };
+enum author { AUTHOR_BEFORE, AUTHOR_VICTIM, AUTHOR_HEIR, AUTHOR_DEAD, AUTHOR_COUNT };
 
 /* What a victim says of itself, in memory that outlives it. */
 struct record {
@@ -127,6 +127,7 @@ extern const struct path paths_kinds[];
 extern const struct path paths_grace[];
 extern const struct path paths_after[];
 extern const struct path paths_life[];
+extern const struct path paths_among[];
 
 /* ---- messages: body.c ---- */
 
@@ -140,6 +141,12 @@ uint16_t body_type(uint64_t sequence, enum author author);
 
 /* What is wrong with a message that has to be this one, or NULL. */
 const char *body_fault(const struct shmbus_message *message, uint64_t sequence, enum author author);
+
+/* The same of one that goes by its author's numbers, whatever its sequence; and what a message says
+ * of itself: its author, or -1, and number. */
+const char *body_fault_of(const struct shmbus_message *message, uint64_t number,
+                          enum author author);
+int body_read(const struct shmbus_message *message, uint64_t *out_number);
 
 /* ---- readers: reader.c ---- */
 

@@ -53,9 +53,17 @@ void among_end(struct shmbus_producer *producer)
 uint64_t among_store_tail(struct shmbus_producer *producer)
 {
     _Atomic uint64_t *word = producer->tail_word;
-    /* ORDER(among_tail:B) pairs among_tail_up:A, tail:A: the hint before the stamps below it */
-    uint64_t hint = atomic_load_explicit(word, memory_order_acquire);
-    uint64_t tail = ring_find_tail(&producer->ring, hint);
+    uint64_t tail = 0;
+    uint64_t hint;
+    /* A walk that is overtaken by a lap ends in the middle of the stream: then there is a newer
+     * hint. Ends: others publish a lap at a finite speed. */
+    for (int walked = 0;; walked = 1) {
+        /* ORDER(among_tail:B) pairs among_tail_up:A, tail:A: the hint before the stamps below it */
+        hint = atomic_load_explicit(word, memory_order_acquire);
+        if (walked && hint <= tail)
+            break;
+        tail = ring_find_tail(&producer->ring, hint);
+    }
     /* Ends: the word only rises, and each failed round found it higher. */
     while (hint < tail)
         /* ORDER(among_tail_up:A) pairs among_tail:B, join_producers:B, join_tail:B, look_tail:B,
