@@ -156,7 +156,7 @@ START_TEST(forked)
         _exit(wrong);
     }
     ck_assert_int_gt(pid, 0);
-    struct child child = {pid, -1};
+    struct child child = {pid, -1, -1};
     child_end(&child);
     claim.length = 0;
     ck_assert_int_eq(shmbus_producer_commit(producer, &claim, 0, 0), 0);

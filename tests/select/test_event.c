@@ -317,7 +317,7 @@ START_TEST(it_goes_with_its_consumer_and_not_with_a_child)
             shmbus_consumer_close(consumer);
             _exit(wrong);
         }
-        struct child child = {pid, -1};
+        struct child child = {pid, -1, -1};
         child_end(&child);
         publish(producer, 1);
         if (i % 2)

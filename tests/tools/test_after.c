@@ -47,7 +47,7 @@ START_TEST(test_after)
     ck_assert(json_is(picture.data, "consumers.1.gates", "false"));
     const struct ending page = tool_run(ARGUMENTS(STAT, "--interval", "0", "line"), NULL, 0);
     assert_code(page, 0);
-    assert_in(page.out, "  after rec (wait when gone), held back\n");
+    assert_in(page.out, "  after rec (wait when gone), held back");
     const struct ending circle = tool_run(
         ARGUMENTS(SUB, "--required", "--name", "rec", "--after", "strategy", "line"), NULL, 0);
     assert_code(circle, 1);
