@@ -61,8 +61,11 @@ static void begin_life(int life)
     close(life);
 }
 
+/* One that a test has forked by itself has no such file. */
 static void await_release(int life)
 {
+    if (life < 0)
+        return;
     struct flock lock = {.l_type = F_WRLCK, .l_whence = SEEK_SET, .l_len = 2};
     for (;;) {
         struct flock found = lock;
