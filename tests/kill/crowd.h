@@ -72,6 +72,21 @@ void crowd_press(struct world *world);
  * many. */
 uint32_t crowd_scribble(struct world *world, struct shmbus_producer *producer, uint64_t bytes);
 
+/* ---- the victim is the second producer: second.c ---- */
+
+void second_join(struct victim *victim);
+void second_say(struct victim *victim, char kind);
+void second_publish(struct victim *victim); /* the row's messages */
+
+/* It says one message in a slab, which the one that stays keeps: so something of its part is held.
+ */
+void second_setup(struct victim *victim);
+void second_keep(struct world *world);
+void second_hear(struct world *world);
+void second_finish(struct victim *victim);
+
+/* ---- afterwards ---- */
+
 /* The victim is gone: the crowd uses all that there is, the number of the victim too, and ends. */
 void crowd_after(struct world *world);
 

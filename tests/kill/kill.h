@@ -128,6 +128,7 @@ extern const struct path paths_grace[];
 extern const struct path paths_after[];
 extern const struct path paths_life[];
 extern const struct path paths_among[];
+extern const struct path paths_holes[];
 
 /* ---- messages: body.c ---- */
 
