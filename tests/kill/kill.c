@@ -131,9 +131,8 @@ static int usage(int status)
     return status;
 }
 
-static const struct path *const parts[] = {paths_publish, paths_consume, paths_kinds,
-                                           paths_grace,   paths_after,   paths_life,
-                                           paths_among};
+static const struct path *const parts[] = {paths_publish, paths_consume, paths_kinds, paths_grace,
+                                           paths_after,   paths_park,    paths_life,  paths_among};
 
 static int take_options(int count, char **words, struct options *options)
 {
