@@ -131,8 +131,9 @@ static int usage(int status)
     return status;
 }
 
-static const struct path *const parts[] = {paths_publish, paths_consume, paths_kinds, paths_grace,
-                                           paths_after,   paths_life,    paths_among, paths_holes};
+static const struct path *const parts[] = {paths_publish, paths_consume, paths_kinds,
+                                           paths_grace,   paths_after,   paths_park,
+                                           paths_life,    paths_among,   paths_holes};
 
 static int take_options(int count, char **words, struct options *options)
 {

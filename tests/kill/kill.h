@@ -126,6 +126,7 @@ extern const struct path paths_consume[];
 extern const struct path paths_kinds[];
 extern const struct path paths_grace[];
 extern const struct path paths_after[];
+extern const struct path paths_park[];
 extern const struct path paths_life[];
 extern const struct path paths_among[];
 extern const struct path paths_holes[];

@@ -80,7 +80,7 @@ static void produce(int line, void *context)
 static void run(struct stress stress)
 {
     struct child consumers[CONSUMERS];
-    stress.rounds = getenv("SHMBUS_TEST_LONG") != NULL ? 1000000 : 60000;
+    stress.rounds = getenv("SHMBUS_TEST_LONG") != NULL ? 1000000 : 30000;
     stress.seed = support_seed("waiting_stress");
     struct child producer = child_start(produce, &stress);
     child_hear(producer.line);
@@ -98,9 +98,9 @@ static void run(struct stress stress)
     printf("%llu rounds: consumers woken %llu times, the producer %llu times\n",
            (unsigned long long)stress.rounds, (unsigned long long)consumers_woken,
            (unsigned long long)producers_woken);
-    /* Who was refused does not park, and so is not woken. */
-    ck_assert(stress.refuse_consumers || consumers_woken > 0);
-    ck_assert(stress.refuse_producer || producers_woken > 0);
+    /* Who was refused does not park, and so is not woken; and who spins first need not park. */
+    ck_assert(stress.brief || stress.refuse_consumers || consumers_woken > 0);
+    ck_assert(stress.brief || stress.refuse_producer || producers_woken > 0);
 }
 
 START_TEST(everybody_parks)

@@ -183,7 +183,7 @@ struct producer_entry {
     _Atomic uint64_t skipped;         /* sequences left out on purpose */
     _Atomic uint32_t waiting;         /* enum shmbus_waiting: how it waits now */
     _Atomic uint32_t part_wanted;     /* 1: asks for its part of the pool back */
-    _Atomic uint64_t waits_for;       /* parked: the floor that it needs; 0: any that is higher */
+    _Atomic uint64_t waits_for;       /* parked: the cursor to be reached; 0: any move or release */
     /* writer: this producer; read by those that join */
     alignas(LAYOUT_APART) _Atomic uint64_t floor;
     /* writer: the producer that has this one's part of the pool */
