@@ -340,7 +340,7 @@ END_TEST
 int main(void)
 {
     Suite *suite = suite_create("unit claim");
-    TCase *tcase = support_case(suite, "claim", 60);
+    TCase *tcase = support_case(suite, "claim", 180);
     tcase_add_test(tcase, claims_commits_aborts_and_deaths);
     tcase_add_test(tcase, each_claim_is_ones_own);
     tcase_add_test(tcase, no_end_while_one_of_them_is_there);
