@@ -183,7 +183,8 @@ static int make(struct shmbus_consumer *consumer)
         return error_constant(-ENOMEM, "no memory left for a descriptor's thread");
     event->consumer = consumer;
     event->ring = ring_view(consumer->segment.feed, consumer->header);
-    event->called = 1;
+    /* relaxed: there is no thread yet */
+    atomic_store_explicit(&event->called, 1, memory_order_relaxed);
     /* Readable at first: who begins to watch it looks once, and arms it so. */
     event->fd = eventfd(1, EFD_CLOEXEC | EFD_NONBLOCK);
     int result = event->fd < 0 ? -errno : start(event);
