@@ -104,7 +104,8 @@ static int compare(const void *one, const void *other)
 
 static double at(const int64_t *sorted, uint32_t count, uint32_t permille)
 {
-    return (double)sorted[(uint64_t)(count - 1) * permille / 1000] / MICROSECOND;
+    uint64_t index = (uint64_t)(count - 1) * permille / 1000;
+    return (double)sorted[index] / MICROSECOND;
 }
 
 static void publish(struct shmbus_producer *producer, uint32_t count, int64_t *out_call_ns)

@@ -37,7 +37,7 @@ int main(void)
     struct shmbus_selected selected;
     int result;
     while ((result = shmbus_selector_wait(selector, SHMBUS_FOREVER)) == 0)
-        while ((result = shmbus_selector_next(selector, &selected)) == 1)
+        while (shmbus_selector_next(selector, &selected) == 1)
             if (selected.result == 0) /* else this consumer has ended: it says why */
                 printf("%s\n", (const char *)selected.message.data);
     expect(result == -EPIPE, "every bus was read to its end");

@@ -168,11 +168,9 @@ int cgroup_find(const char *cgroup_file, const char *mounts_file, char *out_fold
     /* The path is as the host sees it: what is mounted here may begin further down. What leads out
      * of it, or elsewhere, is a cgroup that cannot be seen from here: the top has to do. */
     size_t length = strcmp(root, "/") == 0 ? 0 : strlen(root);
-    const char *below = path;
+    const char *below = "";
     if (strncmp(path, root, length) == 0 && (path[length] == '/' || path[length] == 0))
         below = path + length;
-    else
-        below = "";
     if (strstr(below, "/..") != NULL || strcmp(below, "/") == 0)
         below = "";
     if (snprintf(out_folder, CGROUP_PATH_MAX, "%s%s", top, below) >= CGROUP_PATH_MAX)

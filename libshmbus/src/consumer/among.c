@@ -54,7 +54,9 @@ int consumer_stream_ended(const struct shmbus_consumer *consumer)
     if (consumer->header->max_producers == 1)
         return 1;
     uint64_t before = sum_of_epochs(consumer);
-    return none_active(consumer) && none_active(consumer) && sum_of_epochs(consumer) == before;
+    int was_empty = none_active(consumer);
+    int is_empty = none_active(consumer);
+    return was_empty && is_empty && sum_of_epochs(consumer) == before;
 }
 
 int consumer_steps_over(struct shmbus_consumer *consumer, int probe)

@@ -143,7 +143,7 @@ static inline int consumer_has_parked(const struct shmbus_consumer *consumer)
     /* relaxed: as above */
     uint64_t producers = atomic_load_explicit(consumer->parked_producers, memory_order_relaxed);
     uint64_t behind = atomic_load_explicit(consumer->parked_behind, memory_order_relaxed);
-    return __builtin_expect((producers | behind) != 0, 0);
+    return __builtin_expect((producers | behind) != 0, 0) ? 1 : 0;
 }
 
 /* Is there a message, or something to be told? What next() gave last is finished with. */

@@ -34,9 +34,13 @@ static void take_word(const char *text, size_t *at, char *out_word)
 {
     static const char allowed[] = "abcdefghijklmnopqrstuvwxyz0123456789-";
     size_t length = 0;
-    for (; *at < LAYOUT_FEATURES_BYTES && text[*at] != 0 && text[*at] != ' '; (*at)++)
+    for (; *at < LAYOUT_FEATURES_BYTES && text[*at] != 0 && text[*at] != ' '; (*at)++) {
+        char letter = '?';
+        if (strchr(allowed, text[*at]) != NULL)
+            letter = text[*at];
         if (length < NAME_SHOWN)
-            out_word[length++] = strchr(allowed, text[*at]) != NULL ? text[*at] : '?';
+            out_word[length++] = letter;
+    }
     out_word[length] = 0;
     *at += *at < LAYOUT_FEATURES_BYTES && text[*at] == ' ';
 }
