@@ -16,7 +16,7 @@
 /* The short form kills at every point of a path of up to SHORT_ALL; of a longer one at all seams,
  * at the last SHORT_LAST points and at about SHORT_SOME of the others. It freezes at every other
  * point that it kills at. */
-#define SHORT_ALL  1600u
+#define SHORT_ALL  2000u
 #define SHORT_LAST 300u
 #define SHORT_SOME 200u
 enum mode { MODE_COMPLETE, MODE_TRACE, MODE_KILL, MODE_FREEZE };
