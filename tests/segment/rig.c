@@ -101,6 +101,7 @@ int rig_run(const char *name, rig_test *tests, size_t count)
     }
     Suite *suite = suite_create(name);
     TCase *tcase = tcase_create(name);
+    tcase_set_timeout(tcase, 240); /* hundreds of processes, on a machine that may be busy */
     tcase_add_checked_fixture(tcase, make_test_folder, NULL);
     for (size_t i = 0; i < count; i++)
         tcase_add_test(tcase, tests[i]);
