@@ -2,7 +2,9 @@
 /*
  * What each way to wait costs: how long after its publishing a message is in the hands of a
  * consumer that waits for it, how long the publish call took that woke it, and how much of a
- * processor the consumer burns while nothing comes. Prints a table; time never fails anything.
+ * processor the consumer burns while nothing comes: in wait() by each strategy, in epoll_wait() on
+ * its descriptor, and in a selector over one bus or over many of which the others are silent.
+ * Prints a table; time never fails anything.
  *
  *   shmbus-bench-wake [MESSAGES [IDLE_SECONDS]]
  *
@@ -14,38 +16,55 @@
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/epoll.h>
 #include <sys/mman.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
-#define BUS         "bench-wake"
+#define BUS         "bench-wake-%u"
 #define EVERY_NS    2000000
 #define MESSAGES    2000
 #define MOST        100000
 #define MICROSECOND 1000.0
 
+enum by { BY_WAIT, BY_DESCRIPTOR, BY_SELECTOR };
+
 struct way {
     const char *name;
+    enum by by;
     uint32_t strategy;
     uint32_t bus_flags;
+    uint32_t buses;
 };
 
 static const struct way ways[] = {
-    {"spin", SHMBUS_WAIT_SPIN, 0},
-    {"yield", SHMBUS_WAIT_YIELD, 0},
-    {"adaptive", SHMBUS_WAIT_ADAPTIVE, 0},
-    {"park", SHMBUS_WAIT_PARK, 0},
-    {"slices", SHMBUS_WAIT_ADAPTIVE, SHMBUS_BUS_NO_PARK},
+    {"spin", BY_WAIT, SHMBUS_WAIT_SPIN, 0, 1},
+    {"yield", BY_WAIT, SHMBUS_WAIT_YIELD, 0, 1},
+    {"adaptive", BY_WAIT, SHMBUS_WAIT_ADAPTIVE, 0, 1},
+    {"park", BY_WAIT, SHMBUS_WAIT_PARK, 0, 1},
+    {"slices", BY_WAIT, SHMBUS_WAIT_ADAPTIVE, SHMBUS_BUS_NO_PARK, 1},
+    {"descriptor", BY_DESCRIPTOR, SHMBUS_WAIT_PARK, 0, 1},
+    {"select 1", BY_SELECTOR, SHMBUS_WAIT_PARK, 0, 1},
+    {"select 16", BY_SELECTOR, SHMBUS_WAIT_PARK, 0, 16},
+    {"select 128", BY_SELECTOR, SHMBUS_WAIT_PARK, 0, 128},
 };
 
 #define WAYS (sizeof ways / sizeof ways[0])
 
-/* What the two processes tell each other, beside the bus. */
+/* What the two processes tell each other, beside the buses. */
 struct shared {
     int64_t wake_ns[MOST];
     int64_t idle_ns; /* of processor time */
     int64_t idle_for_ns;
+};
+
+/* What a consumer waits with. */
+struct reader {
+    const struct way *way;
+    struct shmbus_consumer *consumers[SHMBUS_SELECTOR_MAX];
+    struct shmbus_selector *selector;
+    int loop;
 };
 
 static int64_t clock_ns(clockid_t clock)
@@ -70,29 +89,107 @@ static int must(int result, const char *call)
     return result;
 }
 
-static void consume(const struct way *way, uint32_t count, int64_t idle_ns, struct shared *shared)
+static const char *bus_name(uint32_t number)
 {
-    struct shmbus_consumer *consumer;
-    struct shmbus_message message;
-    struct shmbus_consumer_options options = {
+    static char name[32];
+    snprintf(name, sizeof name, BUS, number);
+    return name;
+}
+
+static void open_descriptor(struct reader *reader)
+{
+    struct epoll_event event = {.events = EPOLLIN};
+    int descriptor = -1;
+    must(shmbus_consumer_fd(reader->consumers[0], &descriptor), "fd");
+    reader->loop = epoll_create1(EPOLL_CLOEXEC);
+    if (reader->loop < 0 || epoll_ctl(reader->loop, EPOLL_CTL_ADD, descriptor, &event) < 0) {
+        perror("shmbus-bench-wake: epoll");
+        exit(EXIT_FAILURE);
+    }
+}
+
+static void open_selector(struct reader *reader)
+{
+    const struct shmbus_selector_options options = {.struct_bytes = sizeof options,
+                                                    .wait = {.strategy = reader->way->strategy}};
+    must(shmbus_selector_open(&options, &reader->selector), "selector");
+    for (uint32_t i = 0; i < reader->way->buses; i++)
+        must(shmbus_selector_add(reader->selector, reader->consumers[i], NULL), "add");
+}
+
+static void reader_open(struct reader *reader)
+{
+    const struct shmbus_consumer_options options = {
         .struct_bytes = sizeof options,
         .kind = SHMBUS_REQUIRED,
-        .wait = {.strategy = way->strategy},
+        .wait = {.strategy = reader->way->strategy},
     };
-    must(shmbus_consumer_open(BUS, &options, &consumer), "open");
+    for (uint32_t i = 0; i < reader->way->buses; i++)
+        must(shmbus_consumer_open(bus_name(i), &options, &reader->consumers[i]), "open");
+    if (reader->way->by == BY_DESCRIPTOR)
+        open_descriptor(reader);
+    if (reader->way->by == BY_SELECTOR)
+        open_selector(reader);
+}
+
+static void reader_close(struct reader *reader)
+{
+    shmbus_selector_close(reader->selector);
+    for (uint32_t i = 0; i < reader->way->buses; i++)
+        shmbus_consumer_close(reader->consumers[i]);
+    if (reader->loop >= 0)
+        close(reader->loop);
+}
+
+/* One message, if there is one. */
+static int take(struct reader *reader, struct shmbus_message *out_message)
+{
+    struct shmbus_selected selected;
+    if (reader->selector == NULL)
+        return must(shmbus_consumer_next(reader->consumers[0], out_message), "next");
+    int got = must(shmbus_selector_next(reader->selector, &selected), "select");
+    if (got > 0)
+        *out_message = selected.message;
+    return got;
+}
+
+static void wait_for(struct reader *reader, int64_t timeout_ns)
+{
+    struct epoll_event event;
+    switch (reader->way->by) {
+    case BY_WAIT:
+        shmbus_consumer_wait(reader->consumers[0], timeout_ns);
+        break;
+    case BY_DESCRIPTOR:
+        epoll_wait(reader->loop, &event, 1,
+                   timeout_ns == SHMBUS_FOREVER ? -1 : (int)(timeout_ns / 1000000));
+        break;
+    default:
+        shmbus_selector_wait(reader->selector, timeout_ns);
+        break;
+    }
+}
+
+static void consume(const struct way *way, uint32_t count, int64_t idle_ns, struct shared *shared)
+{
+    struct reader reader = {.way = way, .loop = -1};
+    struct shmbus_message message;
+    reader_open(&reader);
     for (uint32_t i = 0; i < count;) {
-        if (must(shmbus_consumer_next(consumer, &message), "next") == 0) {
-            must(shmbus_consumer_wait(consumer, SHMBUS_FOREVER), "wait");
+        if (take(&reader, &message) == 0) {
+            wait_for(&reader, SHMBUS_FOREVER);
             continue;
         }
         shared->wake_ns[i++] = clock_ns(CLOCK_MONOTONIC) - *(const int64_t *)message.data;
     }
+    /* That nothing more is there has to be seen, before the descriptor says so. */
+    take(&reader, &message);
     int64_t wall = clock_ns(CLOCK_MONOTONIC);
     int64_t busy = clock_ns(CLOCK_PROCESS_CPUTIME_ID);
-    shmbus_consumer_wait(consumer, idle_ns);
+    wait_for(&reader, idle_ns);
     shared->idle_ns = clock_ns(CLOCK_PROCESS_CPUTIME_ID) - busy;
     shared->idle_for_ns = clock_ns(CLOCK_MONOTONIC) - wall;
-    shmbus_consumer_close(consumer);
+    reader_close(&reader);
 }
 
 static int compare(const void *one, const void *other)
@@ -119,27 +216,34 @@ static void publish(struct shmbus_producer *producer, uint32_t count, int64_t *o
     }
 }
 
+/* Publishes on the last of the buses while a child waits at all of them. */
 static void measure(const struct way *way, uint32_t count, int64_t idle_ns, struct shared *shared)
 {
     static int64_t call_ns[MOST];
-    struct shmbus_bus_options bus = {
+    const struct shmbus_bus_options bus = {
         .struct_bytes = sizeof bus, .capacity = 1024, .flags = way->bus_flags};
-    struct shmbus_producer *producer;
+    struct shmbus_producer *producers[SHMBUS_SELECTOR_MAX];
+    struct shmbus_producer *last = NULL;
     int status = 0;
-    shmbus_unlink(BUS, NULL);
-    must(shmbus_producer_create(BUS, &bus, NULL, &producer), "create");
+    for (uint32_t i = 0; i < way->buses; i++) {
+        shmbus_unlink(bus_name(i), NULL);
+        must(shmbus_producer_create(bus_name(i), &bus, NULL, &producers[i]), "create");
+        last = producers[i];
+    }
     fflush(stdout);
     pid_t child = fork();
     if (child == 0) {
         consume(way, count, idle_ns, shared);
         _exit(0);
     }
-    while (shmbus_producer_required(producer, NULL) == 0 && waitpid(child, &status, WNOHANG) == 0)
+    while (shmbus_producer_required(last, NULL) == 0 && waitpid(child, &status, WNOHANG) == 0)
         sleep_until(clock_ns(CLOCK_MONOTONIC) + EVERY_NS);
-    publish(producer, count, call_ns);
+    publish(last, count, call_ns);
     waitpid(child, &status, 0);
-    shmbus_producer_close(producer);
-    shmbus_unlink(BUS, NULL);
+    for (uint32_t i = 0; i < way->buses; i++) {
+        shmbus_producer_close(producers[i]);
+        shmbus_unlink(bus_name(i), NULL);
+    }
     if (child < 0 || status != 0)
         exit(EXIT_FAILURE);
     qsort(shared->wake_ns, count, sizeof shared->wake_ns[0], compare);
