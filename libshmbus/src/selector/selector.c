@@ -13,6 +13,7 @@
  */
 #include "consumer/consumer.h"
 #include "error/error.h"
+#include "selector/heads.h"
 #include "wait/wait.h"
 
 #include <inttypes.h>
@@ -38,6 +39,9 @@ struct member {
 struct shmbus_selector {
     struct member members[SHMBUS_SELECTOR_MAX];
     uint32_t count;
+    struct heads heads;                  /* merged: those whose next message is fetched */
+    uint32_t quiet[SHMBUS_SELECTOR_MAX]; /* merged: those whose next message is not known */
+    uint32_t quiet_count;
     uint32_t turn;  /* whose turn it is */
     uint32_t taken; /* that it handed out in a row */
     uint32_t order;
@@ -101,9 +105,23 @@ int shmbus_selector_add(struct shmbus_selector *selector, struct shmbus_consumer
         return error_set(-EINVAL,
                          "%s: has no timestamps to merge by (create it with SHMBUS_BUS_TIMESTAMPS)",
                          consumer->segment.name);
+    selector->quiet[selector->quiet_count++] = selector->count;
     selector->members[selector->count++] =
         (struct member){.consumer = consumer, .context = context};
     return 0;
+}
+
+/* Those above a removed one move down by one. */
+static void renumber(struct shmbus_selector *selector, uint32_t removed)
+{
+    uint32_t kept = 0;
+    for (uint32_t i = 0; i < selector->quiet_count; i++) {
+        uint32_t member = selector->quiet[i];
+        if (member != removed)
+            selector->quiet[kept++] = member - (member > removed);
+    }
+    selector->quiet_count = kept;
+    heads_renumber(&selector->heads, removed);
 }
 
 int shmbus_selector_remove(struct shmbus_selector *selector, struct shmbus_consumer *consumer)
@@ -117,6 +135,7 @@ int shmbus_selector_remove(struct shmbus_selector *selector, struct shmbus_consu
     for (uint32_t i = index; i + 1 < selector->count; i++)
         selector->members[i] = selector->members[i + 1];
     selector->count--;
+    renumber(selector, index);
     if (selector->turn > index)
         selector->turn--;
     if (selector->turn >= selector->count)
@@ -152,12 +171,16 @@ static int nothing(const struct shmbus_selector *selector)
     return error_constant(-EPIPE, "every consumer of the selector has ended (remove them)");
 }
 
+static void pass_on(struct shmbus_selector *selector)
+{
+    selector->turn = selector->turn + 1 < selector->count ? selector->turn + 1 : 0;
+    selector->taken = 0;
+}
+
 static int next_in_turn(struct shmbus_selector *selector, struct shmbus_selected *out_selected)
 {
-    if (selector->taken >= selector->burst) {
-        selector->turn = (selector->turn + 1) % selector->count;
-        selector->taken = 0;
-    }
+    if (selector->taken >= selector->burst)
+        pass_on(selector);
     for (uint32_t i = 0; i < selector->count; i++) {
         struct member *member = &selector->members[selector->turn];
         if (member->head != HEAD_ENDED) {
@@ -167,50 +190,59 @@ static int next_in_turn(struct shmbus_selector *selector, struct shmbus_selected
                 return tell(member, result < 0 ? result : 0, out_selected);
             }
         }
-        selector->turn = selector->turn + 1 < selector->count ? selector->turn + 1 : 0;
-        selector->taken = 0;
+        pass_on(selector);
     }
     return nothing(selector);
 }
 
-/* Fetches what is not fetched yet. Returns the member with the least timestamp, or NULL; one that
- * failed comes first. */
-static struct member *fetch_all(struct shmbus_selector *selector, int *out_result,
-                                uint32_t *out_silent)
+/* When a fetched message is old enough to be handed out though others are silent; INT64_MAX: none
+ * is fetched. */
+static int64_t due(const struct shmbus_selector *selector)
 {
-    struct member *least = NULL;
-    *out_silent = 0;
-    for (uint32_t i = 0; i < selector->count; i++) {
-        struct member *member = &selector->members[i];
-        if (member->head == HEAD_UNKNOWN) {
-            int result = fetch(member);
-            *out_result = result < 0 ? result : 0;
-            if (result < 0)
-                return member;
-            member->head = result > 0 ? HEAD_FETCHED : HEAD_UNKNOWN;
+    const struct head *least = &selector->heads.heap[0];
+    if (selector->heads.count == 0 || least->timestamp_ns > INT64_MAX - selector->hold_ns)
+        return INT64_MAX;
+    return least->timestamp_ns + selector->hold_ns;
+}
+
+/* Fetches what is not fetched yet. Returns 0, or the result of one that failed, which is then no
+ * longer among the quiet ones. */
+static int fetch_quiet(struct shmbus_selector *selector, struct member **out_failed)
+{
+    for (uint32_t i = 0; i < selector->quiet_count;) {
+        uint32_t index = selector->quiet[i];
+        struct member *member = &selector->members[index];
+        int result = fetch(member);
+        if (result == 0) {
+            i++;
+            continue;
         }
-        if (member->head == HEAD_FETCHED &&
-            (least == NULL || member->message.timestamp_ns < least->message.timestamp_ns))
-            least = member;
-        *out_silent += member->head == HEAD_UNKNOWN;
+        selector->quiet[i] = selector->quiet[--selector->quiet_count];
+        if (result < 0) {
+            *out_failed = member;
+            return result;
+        }
+        member->head = HEAD_FETCHED;
+        heads_push(&selector->heads, member->message.timestamp_ns, index);
     }
-    return least;
+    return 0;
 }
 
 static int next_merged(struct shmbus_selector *selector, struct shmbus_selected *out_selected)
 {
-    int result = 0;
-    uint32_t silent;
-    struct member *least = fetch_all(selector, &result, &silent);
+    struct member *member = NULL;
+    int result = fetch_quiet(selector, &member);
     if (result < 0)
-        return tell(least, result, out_selected);
-    if (least == NULL)
+        return tell(member, result, out_selected);
+    if (selector->heads.count == 0)
         return nothing(selector);
-    if (silent > 0 && selector->hold_ns > 0 &&
-        wait_now() - least->message.timestamp_ns < selector->hold_ns)
+    if (selector->quiet_count > 0 && selector->hold_ns > 0 && wait_now() < due(selector))
         return 0;
-    least->head = HEAD_UNKNOWN;
-    return tell(least, 0, out_selected);
+    uint32_t index = heads_pop(&selector->heads);
+    selector->quiet[selector->quiet_count++] = index;
+    member = &selector->members[index];
+    member->head = HEAD_UNKNOWN;
+    return tell(member, 0, out_selected);
 }
 
 int shmbus_selector_next(struct shmbus_selector *selector, struct shmbus_selected *out_selected)
@@ -219,19 +251,6 @@ int shmbus_selector_next(struct shmbus_selector *selector, struct shmbus_selecte
         return error_constant(-EPIPE, "no consumer is in the selector (add one)");
     return selector->order == SHMBUS_SELECT_MERGED ? next_merged(selector, out_selected)
                                                    : next_in_turn(selector, out_selected);
-}
-
-/* When a fetched message is old enough to be handed out though others are silent; INT64_MAX: none
- * is fetched. */
-static int64_t due(const struct shmbus_selector *selector)
-{
-    int64_t due = INT64_MAX;
-    for (uint32_t i = 0; i < selector->count; i++) {
-        const struct member *member = &selector->members[i];
-        if (member->head == HEAD_FETCHED && member->message.timestamp_ns + selector->hold_ns < due)
-            due = member->message.timestamp_ns + selector->hold_ns;
-    }
-    return due;
 }
 
 /* Is there something to hand out or to tell? */
