@@ -166,7 +166,7 @@ static int add_point(struct trace *trace, struct point point)
     return 0;
 }
 
-enum step_end step_through(pid_t child, struct trace *trace, int *out_status)
+enum step_end step_through(pid_t child, struct trace *trace, int (*changed)(void), int *out_status)
 {
     uint32_t *times = calloc(library.end - library.first, sizeof *times);
     struct user_regs_struct registers;
@@ -178,8 +178,9 @@ enum step_end step_through(pid_t child, struct trace *trace, int *out_status)
         uintptr_t at = registers.rip;
         if (is_in(&library, at)) {
             /* A repeated string instruction stops at each round, and is one point. */
-            if (at != last &&
-                add_point(trace, (struct point){at, times[at - library.first]++, is_seam}) < 0)
+            uint32_t is_new = (uint32_t)changed() | is_seam;
+            if (at != last && add_point(trace, (struct point){at, times[at - library.first]++,
+                                                              is_seam, is_new}) < 0)
                 break;
             is_seam = 0;
         } else if (!is_in(&own, at)) {

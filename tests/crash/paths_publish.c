@@ -218,7 +218,7 @@ static void after_skip(struct world *world)
 #define PRODUCER(row, what, how)                                                                   \
     .name = (row), .messages = (what), .before = before_producer, .setup = setup_producer,         \
     .call = (how), .pressure = pressure_on_producer, .late = world_check_published,                \
-    .finish = finish_producer, .after = world_after_producer
+    .finish = finish_producer, .repair = repair_by_heir, .after = world_after_producer
 
 const struct path paths_publish[] = {
     {PRODUCER("publish_inline", "iiii", call_publish)},
@@ -237,6 +237,7 @@ const struct path paths_publish[] = {
      .pressure = pressure_on_producer,
      .late = world_check_published,
      .finish = finish_producer,
+     .repair = repair_by_heir,
      .after = world_after_producer},
     {.name = "publish_reclaim",
      .messages = "ppPi",
@@ -246,6 +247,7 @@ const struct path paths_publish[] = {
      .pressure = pressure_on_producer,
      .late = world_check_published,
      .finish = finish_producer,
+     .repair = repair_by_heir,
      .after = world_after_producer},
     {.name = "reap",
      .messages = "",
@@ -253,6 +255,7 @@ const struct path paths_publish[] = {
      .setup = setup_reap,
      .call = call_reap,
      .finish = finish_reap,
+     .repair = repair_by_heir,
      .after = world_after_producer},
     {.name = "skip_short",
      .messages = "",
@@ -262,6 +265,7 @@ const struct path paths_publish[] = {
      .pressure = pressure_on_producer,
      .late = world_check_published,
      .finish = finish_producer,
+     .repair = repair_by_heir,
      .after = after_skip},
     {.name = "skip_long",
      .messages = "",
@@ -271,6 +275,7 @@ const struct path paths_publish[] = {
      .pressure = pressure_on_producer,
      .late = world_check_published,
      .finish = finish_producer,
+     .repair = repair_by_heir,
      .after = after_skip},
     {.name = "producer_close",
      .messages = "",
@@ -278,6 +283,7 @@ const struct path paths_publish[] = {
      .setup = setup_close,
      .call = call_close,
      .pressure = world_check_published,
+     .repair = repair_by_heir,
      .after = world_after_producer},
     {.name = NULL},
 };

@@ -101,7 +101,7 @@ static void call_behind(struct victim *victim)
 #define AFTER(row, what, first, start, how)                                                        \
     .name = (row), .messages = (what), .before = (first), .setup = (start), .call = (how),         \
     .pressure = world_press, .late = late_messages, .finish = finish_consumer,                     \
-    .after = world_after_consumer
+    .repair = repair_by_reap, .after = world_after_consumer
 
 const struct path paths_after[] = {
     {AFTER("join_after", "ipi", before_consumer, NULL, call_join_after)},

@@ -7,8 +7,8 @@
  * since the begin mark. What the library calls (libc, a system call) is one step of its own. The
  * child is a fork of the tracer, so that both have the same addresses.
  */
-#ifndef SHMBUS_KILL_STEPPER_H
-#define SHMBUS_KILL_STEPPER_H
+#ifndef SHMBUS_CRASH_STEPPER_H
+#define SHMBUS_CRASH_STEPPER_H
 
 #include <stddef.h>
 #include <stdint.h>
@@ -18,6 +18,7 @@ struct point {
     uintptr_t at;     /* address of the instruction */
     uint32_t before;  /* how often it was executed before, since the mark */
     uint32_t is_seam; /* the first after a call out of the library, or the first of all */
+    uint32_t is_new;  /* a seam, or the first after what step_through() watches has changed */
 };
 
 struct trace {
@@ -41,8 +42,9 @@ void step_mark_end(void);
 /* Waits until a child that was just forked is at its begin mark. */
 enum step_end step_await(pid_t child, int *out_status);
 
-/* From the begin mark to the end mark by single steps; the points are appended to a trace. */
-enum step_end step_through(pid_t child, struct trace *trace, int *out_status);
+/* From the begin mark to the end mark by single steps; the points are appended to a trace. changed
+ * is asked before each whether the memory that counts is another than when it was last asked. */
+enum step_end step_through(pid_t child, struct trace *trace, int (*changed)(void), int *out_status);
 
 /* From the begin mark to a point, or to the end mark when the child does not come by it. */
 enum step_end step_to(pid_t child, const struct point *point, int *out_status);

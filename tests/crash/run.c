@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: MIT */
 /*
  * Runs of one path: once to its end, once by single steps, and then anew for each point that is
- * chosen, killed there or frozen there while the others go on.
+ * chosen, killed there or frozen there while the others go on; and for pairs of points, the second
+ * being where the one that repairs after the victim is killed.
  */
 #include "run.h"
 
@@ -19,7 +20,13 @@
 #define SHORT_ALL  2000u
 #define SHORT_LAST 300u
 #define SHORT_SOME 200u
-enum mode { MODE_COMPLETE, MODE_TRACE, MODE_KILL, MODE_FREEZE };
+
+/* Pairs are of points that make a difference: seams, and those where the memory has just changed.
+ * The long form has all of them, the short form about so many of each path. */
+#define SHORT_FIRSTS  4u
+#define SHORT_SECONDS 8u
+
+enum mode { MODE_COMPLETE, MODE_TRACE, MODE_KILL, MODE_FREEZE, MODE_REPAIR, MODE_PAIR };
 
 uint64_t run_random(uint64_t *state)
 {
@@ -88,6 +95,43 @@ static void complete(struct world *world, pid_t child)
         died(world, status);
 }
 
+static void be_repairer(const struct worker *worker)
+{
+    worker->record->repaired = REPAIR_UNDONE;
+    step_mark_begin();
+    int result = worker->path->repair();
+    step_mark_end();
+    worker->record->repaired = result;
+    _exit(0);
+}
+
+/* Somebody repairs what the victim left, and is single-stepped or killed over it. */
+static void repair(struct worker *worker, struct world *world, enum mode mode)
+{
+    int status = 0;
+    pid_t child = fork();
+    if (child == 0)
+        be_repairer(worker);
+    enum step_end end = child > 0 ? step_await(child, &status) : STEP_DIED;
+    worker->repair.count = mode == MODE_REPAIR ? 0 : worker->repair.count;
+    if (end == STEP_REACHED && mode == MODE_REPAIR)
+        end = step_through(child, &worker->repair, run_memory_changed, &status);
+    else if (end == STEP_REACHED)
+        end = step_to(child, &worker->repair.points[worker->repair_point], &status);
+    if (end == STEP_REACHED) {
+        step_kill(child);
+        worker->outcome->pairs++;
+    } else if (end == STEP_MARK) {
+        worker->outcome->missed += mode == MODE_PAIR;
+        status = step_release(child);
+        if (!WIFEXITED(status) || world->record->repaired != 0)
+            world_fail(world, "the repairer ended with status 0x%x and got %d", status,
+                       world->record->repaired);
+    } else {
+        world_fail(world, "the repairer ended with status 0x%x", status);
+    }
+}
+
 /* Takes the victim to where the mode says. */
 static void drive(struct worker *worker, struct world *world, pid_t child, enum mode mode,
                   const struct point *point)
@@ -97,7 +141,7 @@ static void drive(struct worker *worker, struct world *world, pid_t child, enum 
     if (end == STEP_REACHED && world->path->ready != NULL)
         world->path->ready(world);
     if (end == STEP_REACHED && mode == MODE_TRACE)
-        end = step_through(child, &worker->trace, &status);
+        end = step_through(child, &worker->trace, run_memory_changed, &status);
     else if (end == STEP_REACHED && point != NULL)
         end = step_to(child, point, &status);
     else if (end == STEP_REACHED)
@@ -113,6 +157,8 @@ static void drive(struct worker *worker, struct world *world, pid_t child, enum 
     if (end == STEP_REACHED) {
         step_kill(child);
         worker->outcome->kills++;
+        if (mode == MODE_REPAIR || mode == MODE_PAIR)
+            repair(worker, world, mode);
     } else if (end == STEP_MARK) {
         complete(world, child);
     } else {
@@ -124,11 +170,17 @@ static void drive(struct worker *worker, struct world *world, pid_t child, enum 
 
 static void report(struct worker *worker, const struct world *world, enum mode mode, size_t k)
 {
-    static const char *const names[] = {"complete", "stepped", "killed", "frozen"};
+    static const char *const names[] = {"complete", "stepped",  "killed",
+                                        "frozen",   "repaired", "killed"};
     struct outcome *outcome = worker->outcome;
+    char second[64] = "";
+    if (mode == MODE_PAIR)
+        snprintf(second, sizeof second, " and its repairer at %zu of %zu", worker->repair_point,
+                 worker->repair.count);
     if (outcome->violations < TEXTS)
         snprintf(outcome->text[outcome->violations], sizeof outcome->text[0],
-                 "%s at point %zu of %zu: %s", names[mode], k, worker->trace.count, world->failure);
+                 "%s at point %zu of %zu%s: %s", names[mode], k, worker->trace.count, second,
+                 world->failure);
     outcome->violations++;
 }
 
@@ -169,6 +221,53 @@ static int is_chosen(const struct worker *worker, const struct options *options,
     return run_random(random) % count < SHORT_SOME;
 }
 
+/* Each point that is chosen, killed and frozen. */
+static void run_points(struct worker *worker, const struct options *options, uint64_t *random)
+{
+    for (size_t k = 0; k < worker->trace.count; k++) {
+        if (options->until_first && worker->outcome->violations > 0)
+            break;
+        if (!is_chosen(worker, options, k, random))
+            continue;
+        run(worker, MODE_KILL, k);
+        if (worker->path->pressure != NULL &&
+            (options->is_long || options->until_first || (k ^ worker->draw) & 1))
+            run(worker, MODE_FREEZE, k);
+    }
+}
+
+/* Takes about so many of the points that make a difference; 0: all of them. */
+static int is_taken(const struct trace *trace, size_t k, uint32_t some, uint64_t *random)
+{
+    uint32_t count = 0;
+    if (!trace->points[k].is_new)
+        return 0;
+    if (some == 0)
+        return 1;
+    for (size_t i = 0; i < trace->count; i++)
+        count += trace->points[i].is_new;
+    return run_random(random) % count < some;
+}
+
+/* The victim dies at a point, and its repairer at any. */
+static void run_pairs(struct worker *worker, const struct options *options, uint64_t *random)
+{
+    struct outcome *outcome = worker->outcome;
+    for (size_t k = 0; k < worker->trace.count; k++) {
+        if (!is_taken(&worker->trace, k, options->is_long ? 0 : SHORT_FIRSTS, random))
+            continue;
+        run(worker, MODE_REPAIR, k);
+        for (size_t j = 0; j < worker->repair.count; j++) {
+            if (options->until_first && outcome->violations > 0)
+                return;
+            if (!is_taken(&worker->repair, j, options->is_long ? 0 : SHORT_SECONDS, random))
+                continue;
+            worker->repair_point = j;
+            run(worker, MODE_PAIR, k);
+        }
+    }
+}
+
 void run_all(struct worker *worker, const struct options *options)
 {
     struct outcome *outcome = worker->outcome;
@@ -177,15 +276,9 @@ void run_all(struct worker *worker, const struct options *options)
     if (outcome->violations == 0)
         run(worker, MODE_TRACE, 0);
     outcome->points = worker->trace.count;
-    for (size_t k = 0; k < worker->trace.count; k++) {
-        if (options->until_first && outcome->violations > 0)
-            break;
-        if (!is_chosen(worker, options, k, &random))
-            continue;
-        run(worker, MODE_KILL, k);
-        if (worker->path->pressure != NULL &&
-            (options->is_long || options->until_first || (k ^ worker->draw) & 1))
-            run(worker, MODE_FREEZE, k);
-    }
+    if (!options->pairs_alone)
+        run_points(worker, options, &random);
+    if (worker->path->repair != NULL && !(options->until_first && outcome->violations > 0))
+        run_pairs(worker, options, &random);
     outcome->is_done = 1;
 }

@@ -4,7 +4,7 @@
  */
 #include "victim.h"
 
-#include "stepper.h"
+#include "run.h"
 
 #include <errno.h>
 #include <unistd.h>
@@ -111,7 +111,7 @@ static void before_dead(struct world *world)
     if (step_await(child, &status) != STEP_REACHED)
         world_fail(world, "before: the one that is to die in a batch died of something else");
     else if (trace.count == 0)
-        step_through(child, &trace, &status);
+        step_through(child, &trace, run_memory_changed, &status);
     else
         step_to(child, &trace.points[world->draw % trace.count], &status);
     step_kill(child);
@@ -240,7 +240,7 @@ static void after_replace(struct world *world)
 
 #define TAKE_OVER(row, what, start, how, end)                                                      \
     .name = (row), .messages = (what), .before = (start), .call = (how), .late = world_drain,      \
-    .finish = finish_producer, .after = (end)
+    .finish = finish_producer, .repair = repair_by_heir, .after = (end)
 
 const struct path paths_life[] = {
     {.name = "create",
@@ -249,6 +249,7 @@ const struct path paths_life[] = {
      .pressure = pressure_create,
      .late = late_create,
      .finish = finish_producer,
+     .repair = repair_by_creator,
      .after = after_create,
      .is_bare = 1},
     {TAKE_OVER("create_over", "", before_producer, call_create, world_after_producer)},
@@ -268,6 +269,7 @@ const struct path paths_life[] = {
      .before = before_producer,
      .call = call_unlink,
      .pressure = pressure_unlink,
+     .repair = repair_by_removal,
      .after = after_unlink},
     {.name = NULL},
 };

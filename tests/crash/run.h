@@ -2,17 +2,17 @@
 /*
  * One path, run for each of its points: what its process is told and hands back.
  */
-#ifndef SHMBUS_KILL_RUN_H
-#define SHMBUS_KILL_RUN_H
+#ifndef SHMBUS_CRASH_RUN_H
+#define SHMBUS_CRASH_RUN_H
 
-#include "kill.h"
+#include "crash.h"
 #include "stepper.h"
 
 #define TEXTS 3u /* of violations that are kept */
 
 /* What a path's process hands back, in shared memory. */
 struct outcome {
-    uint64_t points, kills, freezes, repairs, violations, missed;
+    uint64_t points, kills, freezes, pairs, repairs, violations, missed;
     int is_done;
     char text[TEXTS][720];
 };
@@ -20,6 +20,7 @@ struct outcome {
 struct options {
     int is_long;
     int until_first; /* violation of a path */
+    int pairs_alone;
     uint64_t seed;
     const char *only;
 };
@@ -31,6 +32,8 @@ struct worker {
     struct outcome *outcome;
     const char *folder;
     struct trace trace;
+    struct trace repair; /* of a repairer, after the victim's death at one of its points */
+    size_t repair_point; /* where that one is to be killed */
     uint64_t draw;
 };
 
@@ -39,6 +42,10 @@ void run_all(struct worker *worker, const struct options *options);
 
 /* Empties a folder, and one that stands in it; world, if not NULL, is told of what was there. */
 void run_empty_folder(const char *folder, const char *inner, struct world *world);
+
+/* Has the bus's memory changed since this was last asked? Between two points with the same memory
+ * and no call out of the library it makes no difference to others which of them one dies at. */
+int run_memory_changed(void);
 
 uint64_t run_random(uint64_t *state);
 

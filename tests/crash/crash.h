@@ -12,10 +12,11 @@
  *   kills it, or freezes it there:
  *   path->pressure, and lets it go on           end mark
  *   path->late                                  path->finish
+ *   kills the repairer, too, in pairs           path->repair, in another child
  *   path->after: the survivors go on, and nothing may be lost, doubled, torn or leaked
  */
-#ifndef SHMBUS_KILL_KILL_H
-#define SHMBUS_KILL_KILL_H
+#ifndef SHMBUS_CRASH_KILL_H
+#define SHMBUS_CRASH_KILL_H
 
 #include <shmbus/shmbus.h>
 
@@ -32,6 +33,7 @@
 #define FIRST_SEQUENCE ((UINT64_C(1) << 56) - 26) /* the stamps wrap in the middle of each path */
 #define KEPT_MAX       8u
 #define GAPS_MAX       4u
+#define REPAIR_UNDONE  1000000
 
 /* Who wrote a message. */
 enum author { AUTHOR_BEFORE, AUTHOR_VICTIM, AUTHOR_HEIR, AUTHOR_DEAD, AUTHOR_COUNT };
@@ -45,6 +47,7 @@ struct record {
     uint64_t tail;        /* set by the worker: where a consumer has to get to */
     int result;           /* of the call, where a path has one that may fail */
     int is_done;          /* the call returned */
+    int repaired;         /* what the repairer's call returned; REPAIR_UNDONE: it did not */
     uint32_t gap_count;   /* ranges that were left out on purpose, or are just being */
     uint64_t gap_first[GAPS_MAX];
     uint64_t gap_size[GAPS_MAX];
@@ -115,6 +118,7 @@ struct path {
     void (*pressure)(struct world *world);
     void (*late)(struct world *world);
     void (*finish)(struct victim *victim);
+    int (*repair)(void); /* by somebody else, who may be killed, too; after that comes after */
     void (*after)(struct world *world);
     uint32_t flags; /* SHMBUS_BUS_..., of the bus; what stalls is then found at the second look */
     int is_bare;    /* there is no bus before */

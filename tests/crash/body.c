@@ -3,7 +3,7 @@
  * Messages that prove themselves: each byte follows from the sequence and the author, so that a
  * torn, stale or misplaced one is seen at once.
  */
-#include "kill.h"
+#include "crash.h"
 
 #include <string.h>
 

@@ -186,3 +186,27 @@ void sacrifice(void (*work)(struct victim *victim), struct victim *victim)
     if (child < 0 || waitpid(child, &status, 0) != child || !WIFSIGNALED(status))
         victim_fail(victim, "setup: no process to kill, or it failed");
 }
+
+int repair_by_heir(void)
+{
+    struct shmbus_producer *heir;
+    return shmbus_producer_open(BUS, NULL, NULL, 0, &heir);
+}
+
+int repair_by_creator(void)
+{
+    struct shmbus_producer *heir;
+    return shmbus_producer_create(BUS, world_bus(), NULL, &heir);
+}
+
+int repair_by_reap(void)
+{
+    int result = shmbus_reap(BUS, NULL);
+    return result > 0 ? 0 : result;
+}
+
+int repair_by_removal(void)
+{
+    int result = shmbus_unlink(BUS, NULL);
+    return result == -ENOENT ? 0 : result;
+}

@@ -117,7 +117,8 @@ static void after_observer(struct world *world)
 
 #define KIND(row, what, start, how, then)                                                          \
     .name = (row), .messages = (what), .before = before_consumer, .setup = (start), .call = (how), \
-    .pressure = world_press, .late = late_messages, .finish = finish_reader, .after = (then)
+    .pressure = world_press, .late = late_messages, .finish = finish_reader,                       \
+    .repair = repair_by_reap, .after = (then)
 
 const struct path paths_kinds[] = {
     {KIND("optional_open_tail", "", NULL, call_open_tail, world_after_consumer)},

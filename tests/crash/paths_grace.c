@@ -394,10 +394,11 @@ static void after_reap(struct world *world)
 
 #define RESUME(row, press, last)                                                                   \
     .name = (row), .messages = "pPiipi", .before = before_resume, .call = call_resume,             \
-    .pressure = (press), .late = (last), .finish = finish_resumer, .after = after_resume
+    .pressure = (press), .late = (last), .finish = finish_resumer, .repair = repair_by_reap,       \
+    .after = after_resume
 #define GRACE(row, start, how, then)                                                               \
     .name = (row), .messages = "", .before = before_producer, .setup = (start), .call = (how),     \
-    .finish = finish_closed, .after = (then)
+    .finish = finish_closed, .repair = repair_by_heir, .after = (then)
 
 const struct path paths_grace[] = {
     {RESUME("resume", world_press, late_messages)},
@@ -410,6 +411,7 @@ const struct path paths_grace[] = {
      .before = before_dead,
      .call = call_reap,
      .pressure = world_press,
+     .repair = repair_by_reap,
      .after = after_reap},
     {.name = "evict",
      .messages = "",
@@ -419,6 +421,7 @@ const struct path paths_grace[] = {
      .pressure = pressure_evict,
      .late = late_evict,
      .finish = finish_producer,
+     .repair = repair_by_heir,
      .after = after_evict,
      .flags = SHMBUS_BUS_EVICT},
     {.name = "rejoin",
@@ -430,6 +433,7 @@ const struct path paths_grace[] = {
      .pressure = pressure_gently,
      .late = late_gently,
      .finish = finish_resumer,
+     .repair = repair_by_reap,
      .after = world_after_consumer,
      .flags = SHMBUS_BUS_EVICT},
     {.name = NULL},

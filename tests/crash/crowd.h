@@ -4,8 +4,8 @@
  * that listens from the beginning to the end, and those that come later. Messages go by their
  * author and that one's number, since nobody knows before a claim what sequence it gets.
  */
-#ifndef SHMBUS_KILL_CROWD_H
-#define SHMBUS_KILL_CROWD_H
+#ifndef SHMBUS_CRASH_CROWD_H
+#define SHMBUS_CRASH_CROWD_H
 
 #include "victim.h"
 

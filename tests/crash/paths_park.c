@@ -234,6 +234,7 @@ const struct path paths_park[] = {
      .pressure = world_press,
      .late = late_messages,
      .finish = finish_consumer,
+     .repair = repair_by_reap,
      .after = world_after_consumer},
     {.name = "park_producer",
      .messages = "",
@@ -243,6 +244,7 @@ const struct path paths_park[] = {
      .pressure = pressure_on_producer,
      .late = world_check_published,
      .finish = finish_producer,
+     .repair = repair_by_heir,
      .after = world_after_producer},
     {.name = NULL},
 };

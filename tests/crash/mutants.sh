@@ -2,15 +2,16 @@
 # SPDX-License-Identifier: MIT
 # Shows that the rig can fail: builds the library once for each patch of mutants/, which puts one
 # defect into a copy of its sources, and sees that the rig finds a violation in it. The first line
-# of a patch names the paths to run ("# paths: A,B"), the second says what the defect is.
+# of a patch names the paths to run ("# paths: A,B"), with the rig's options, if any; the second says
+# what the defect is.
 #
-# Needs SHMBUS_SOURCE_FOLDER and SHMBUS_KILL_RIG (the rig's program); SHMBUS_CC: the compiler.
+# Needs SHMBUS_SOURCE_FOLDER and SHMBUS_CRASH_RIG (the rig's program); SHMBUS_CC: the compiler.
 set -euo pipefail
 
 source=${SHMBUS_SOURCE_FOLDER:?the folder of the sources}
-rig=${SHMBUS_KILL_RIG:?the program of the rig}
+rig=${SHMBUS_CRASH_RIG:?the program of the rig}
 compiler=${SHMBUS_CC:-cc}
-mutants=$source/tests/kill/mutants
+mutants=$source/tests/crash/mutants
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
 
@@ -28,21 +29,21 @@ build()
 # One mutant, quietly; its verdict goes to FOLDER/verdict.
 try()
 {
-    local name=$1 folder=$work/$1 patch=$mutants/$1.patch paths status=0
+    local name=$1 folder=$work/$1 patch=$mutants/$1.patch status=0 words
     mkdir "$folder"
     cp -r "$source/libshmbus/src" "$folder/src"
-    paths=$(sed -n '1s/^# paths: //p' "$patch")
+    read -ra words <"$patch"
     if ! patch -s -d "$folder" -p2 <"$patch" >"$folder/patch.txt" 2>&1; then
         echo "FAIL mutant_$name: does not apply any more: $(tail -n 1 "$folder/patch.txt")"
     elif ! build "$folder"; then
         echo "FAIL mutant_$name: does not build: $(grep -m 1 error "$folder/build.txt")"
     else
-        LD_PRELOAD=$folder/libshmbus.so timeout 100 "$rig" --until-first --only "$paths" \
+        LD_PRELOAD=$folder/libshmbus.so timeout 100 "$rig" --until-first --only "${words[2]}" "${words[@]:3}" \
             >"$folder/rig.txt" 2>&1 || status=$?
         if [ $status = 1 ] && grep '^FAIL' "$folder/rig.txt" >/dev/null; then
             echo "PASS mutant_$name: caught: $(sed -n 's/^FAIL //p' "$folder/rig.txt" | head -n 1)"
         else
-            echo "FAIL mutant_$name: not caught in $paths (the rig ended with $status)"
+            echo "FAIL mutant_$name: not caught in ${words[2]} (the rig ended with $status)"
         fi
     fi >"$folder/verdict"
 }
@@ -64,5 +65,5 @@ for name in "${names[@]}"; do
     cat "$work/$name/verdict"
 done
 caught=$(cat "$work"/*/verdict | grep -c '^PASS' || true)
-echo "kill: ${#names[@]} mutants, $caught caught"
+echo "crash: ${#names[@]} mutants, $caught caught"
 [ "$caught" = "${#names[@]}" ]

@@ -97,7 +97,8 @@ static void call_open_oldest(struct victim *victim)
 
 #define CONSUMER(row, what, start, how, end)                                                       \
     .name = (row), .messages = (what), .before = before_consumer, .setup = (start), .call = (how), \
-    .pressure = world_press, .late = late_messages, .finish = (end), .after = world_after_consumer
+    .pressure = world_press, .late = late_messages, .finish = (end), .repair = repair_by_reap,     \
+    .after = world_after_consumer
 
 const struct path paths_consume[] = {
     {CONSUMER("poll_inline", "iiiiii", setup_consumer, call_poll, finish_consumer)},

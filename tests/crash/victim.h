@@ -3,10 +3,10 @@
  * What rows of the table are made of: the usual things that workers do before and after, and that
  * victims do around their call.
  */
-#ifndef SHMBUS_KILL_VICTIM_H
-#define SHMBUS_KILL_VICTIM_H
+#ifndef SHMBUS_CRASH_VICTIM_H
+#define SHMBUS_CRASH_VICTIM_H
 
-#include "kill.h"
+#include "crash.h"
 
 /* Workers. */
 void before_producer(struct world *world);      /* leaves the bus kept, without a producer */
@@ -27,6 +27,12 @@ void poll_all(struct victim *victim, uint32_t most);
 int take_message(const struct shmbus_message *message, void *context);
 void check_kept_messages(struct victim *victim);
 void finish_consumer(struct victim *victim);
+
+/* Repairers: each returns what its call returned, or 0 where that is none of its business. */
+int repair_by_heir(void);    /* a producer that opens the bus */
+int repair_by_creator(void); /* one that creates it */
+int repair_by_reap(void);    /* a look at who is dead */
+int repair_by_removal(void); /* one that removes it */
 
 /* A process that ends by SIGKILL once it has done this. Returns when it is gone. */
 void sacrifice(void (*work)(struct victim *victim), struct victim *victim);

@@ -67,9 +67,10 @@ static void print_outcome(const struct path *path, const struct outcome *outcome
     for (uint64_t i = 0; i < outcome->violations && i < TEXTS; i++)
         printf("%s %s: %s\n", i == 0 ? "FAIL" : "    ", path->name, outcome->text[i]);
     printf("%s %s: %" PRIu64 " points, %" PRIu64 " kills, %" PRIu64 " freezes, %" PRIu64
-           " repairs, %" PRIu64 " missed, %" PRIu64 " violations\n",
+           " pairs, %" PRIu64 " repairs, %" PRIu64 " missed, %" PRIu64 " violations\n",
            outcome->violations == 0 ? "PASS" : "    ", path->name, outcome->points, outcome->kills,
-           outcome->freezes, outcome->repairs, outcome->missed, outcome->violations);
+           outcome->freezes, outcome->pairs, outcome->repairs, outcome->missed,
+           outcome->violations);
 }
 
 /* What is to be said of a path whose process is gone. */
@@ -91,6 +92,7 @@ static void end_path(struct running *running, int status, struct outcome *total)
     total->points += outcome->points;
     total->kills += outcome->kills;
     total->freezes += outcome->freezes;
+    total->pairs += outcome->pairs;
     total->repairs += outcome->repairs;
     total->violations += outcome->violations;
 }
@@ -124,10 +126,12 @@ static int is_wanted(const char *only, const char *name)
 
 static int usage(int status)
 {
-    fprintf(status == 0 ? stdout : stderr,
-            "Usage: kill_rig [--long] [--seed N] [--only PATH[,PATH...]] [--until-first] [--list]\n"
-            "Kills and freezes victims at the instructions of each path, and checks what is "
-            "left.\n");
+    fprintf(
+        status == 0 ? stdout : stderr,
+        "Usage: crash_rig [--long] [--seed N] [--only PATH[,PATH...]] [--until-first] [--pairs]\n"
+        "                 [--list]\n"
+        "Kills and freezes victims at the instructions of each path, and checks what is "
+        "left.\n");
     return status;
 }
 
@@ -138,13 +142,10 @@ static const struct path *const parts[] = {paths_publish, paths_consume, paths_k
 static int take_options(int count, char **words, struct options *options)
 {
     static const struct option known[] = {
-        {"long", no_argument, NULL, 'l'},
-        {"seed", required_argument, NULL, 's'},
-        {"only", required_argument, NULL, 'o'},
-        {"until-first", no_argument, NULL, 'f'},
-        {"list", no_argument, NULL, 'n'},
-        {"help", no_argument, NULL, 'h'},
-        {NULL, 0, NULL, 0},
+        {"long", no_argument, NULL, 'l'},       {"seed", required_argument, NULL, 's'},
+        {"only", required_argument, NULL, 'o'}, {"until-first", no_argument, NULL, 'f'},
+        {"pairs", no_argument, NULL, 'p'},      {"list", no_argument, NULL, 'n'},
+        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
     };
     *options = (struct options){
         .is_long = getenv("SHMBUS_TEST_LONG") != NULL,
@@ -159,6 +160,8 @@ static int take_options(int count, char **words, struct options *options)
             options->only = optarg;
         else if (found == 'f')
             options->until_first = 1;
+        else if (found == 'p')
+            options->pairs_alone = 1;
         else if (found == 'h')
             return usage(0);
         else if (found != 'n')
@@ -213,14 +216,15 @@ int main(int count, char **words)
             return 1;
     }
     if (step_prepare() < 0) {
-        puts("FAIL kill: no libshmbus.so in this process");
+        puts("FAIL crash: no libshmbus.so in this process");
         return 1;
     }
     setvbuf(stdout, NULL, _IOLBF, 0);
-    printf("kill: seed %" PRIu64 "\n", options.seed);
+    printf("crash: seed %" PRIu64 "\n", options.seed);
     uint64_t paths = run_paths(&options, places, place_count, &total);
-    printf("kill: %" PRIu64 " paths, %" PRIu64 " points, %" PRIu64 " kills, %" PRIu64
-           " freezes, %" PRIu64 " repairs, %" PRIu64 " violations\n",
-           paths, total.points, total.kills, total.freezes, total.repairs, total.violations);
+    printf("crash: %" PRIu64 " paths, %" PRIu64 " points, %" PRIu64 " kills, %" PRIu64
+           " freezes, %" PRIu64 " pairs, %" PRIu64 " repairs, %" PRIu64 " violations\n",
+           paths, total.points, total.kills, total.freezes, total.pairs, total.repairs,
+           total.violations);
     return total.violations > 0 || paths == 0;
 }

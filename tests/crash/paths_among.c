@@ -173,7 +173,7 @@ static void late_third(struct world *world)
 #define SECOND(row, what, how)                                                                     \
     .name = (row), .messages = (what), .before = crowd_before, .setup = second_setup,              \
     .ready = second_keep, .call = (how), .pressure = crowd_press, .late = second_hear,             \
-    .finish = second_finish, .after = crowd_after, .is_bare = 1
+    .finish = second_finish, .repair = repair_by_heir, .after = crowd_after, .is_bare = 1
 
 const struct path paths_among[] = {
     {SECOND("among_publish", "ipP", second_publish)},
@@ -190,6 +190,7 @@ const struct path paths_among[] = {
      .pressure = crowd_press,
      .late = late_adopt,
      .finish = finish_adopt,
+     .repair = repair_by_heir,
      .after = crowd_after,
      .is_bare = 1},
     {.name = "among_give_back",
@@ -201,6 +202,7 @@ const struct path paths_among[] = {
      .pressure = press_third,
      .late = late_third,
      .finish = second_finish,
+     .repair = repair_by_heir,
      .after = crowd_after,
      .is_bare = 1},
     {.name = NULL},

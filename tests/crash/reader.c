@@ -3,7 +3,7 @@
  * Consumers of every kind that check what they get: each message whole and the one that follows,
  * each event exact.
  */
-#include "kill.h"
+#include "crash.h"
 
 #include <stdio.h>
 #include <string.h>
