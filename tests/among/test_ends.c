@@ -6,10 +6,32 @@
 #include "crew.h"
 
 #include <errno.h>
+#include <fcntl.h>
 #include <signal.h>
+#include <stdarg.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 static struct shmbus_bus_options bus;
+
+/* How many files may still be opened before one descriptor too many; less than 0: no matter. */
+static int opens_left = -1;
+
+int openat(int folder, const char *path, int flags, ...);
+
+int openat(int folder, const char *path, int flags, ...)
+{
+    va_list arguments;
+    va_start(arguments, flags);
+    unsigned mode = flags & O_CREAT ? va_arg(arguments, unsigned) : 0;
+    va_end(arguments);
+    if (opens_left == 0) {
+        errno = EMFILE;
+        return -1;
+    }
+    opens_left -= opens_left > 0;
+    return (int)syscall(SYS_openat, folder, path, flags, mode);
+}
 
 START_TEST(sixty_four_and_no_more)
 {
@@ -140,6 +162,31 @@ START_TEST(joins_and_ends_at_once)
 }
 END_TEST
 
+/* Each file that a producer opens to join is the one too many, once: whoever could not join was
+ * never there, and nobody takes it for one that died. */
+START_TEST(joins_out_of_descriptors)
+{
+    struct shmbus_producer *second = NULL;
+    int result = -EMFILE;
+    int failed = 0;
+    shmbus_unlink(BUS, NULL);
+    bus = crew_bus(2);
+    struct shmbus_producer *first = crew_open(&bus, 0);
+    while (result != 0) {
+        opens_left = failed;
+        result = shmbus_producer_open(BUS, NULL, NULL, 0, &second);
+        opens_left = -1;
+        ck_assert_msg(result == 0 || result == -EMFILE, "after %d: %d", failed, result);
+        ck_assert_uint_eq(crew_look().producer_count, result == 0 ? 2 : 1);
+        failed += result != 0;
+    }
+    ck_assert_int_gt(failed, 3);
+    shmbus_producer_close(second);
+    ck_assert_uint_eq(crew_look().producer_count, 1);
+    shmbus_producer_close(first);
+}
+END_TEST
+
 START_TEST(forked)
 {
     shmbus_unlink(BUS, NULL);
@@ -172,6 +219,7 @@ int main(void)
     tcase_add_test(tcase, the_last_one_ends_it);
     tcase_add_test(tcase, a_dead_one_beside_the_living);
     tcase_add_test(tcase, joins_and_ends_at_once);
+    tcase_add_test(tcase, joins_out_of_descriptors);
     tcase_add_test(tcase, forked);
     return support_run(suite);
 }

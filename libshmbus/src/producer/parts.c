@@ -30,19 +30,14 @@ static int has(const struct shmbus_producer *producer, uint32_t part)
 /* Takes the lock on a part. Returns 1, 0 when somebody has it, or an errno. */
 static int lock_part(struct shmbus_producer *producer, uint32_t part)
 {
-    int result;
-    process_hold();
     int descriptor = segment_open_owner(&producer->segment);
-    if (descriptor < 0) {
-        result = descriptor;
-    } else {
-        result = lock_take(descriptor, LOCK_PART + (int64_t)part);
-        if (result == 0)
-            result = segment_map(descriptor, LAYOUT_PAGE, PROT_READ, 0,
-                                 &producer->among->part_locks[part]);
-        close(descriptor);
-    }
-    process_release();
+    if (descriptor < 0)
+        return descriptor;
+    int result = lock_take(descriptor, LOCK_PART + (int64_t)part);
+    if (result == 0)
+        result =
+            segment_map(descriptor, LAYOUT_PAGE, PROT_READ, 0, &producer->among->part_locks[part]);
+    close(descriptor);
     if (result < 0)
         return result == -EAGAIN ? 0 : result;
     return 1;
@@ -156,12 +151,15 @@ static uint64_t wanted_floor(const struct shmbus_producer *producer, uint32_t cl
 /* Takes its own part, or adopts one that nobody has. Returns whether it has one more. */
 static int take_another(struct shmbus_producer *producer)
 {
-    if (!has(producer, producer->index) && parts_take(producer, producer->index) > 0)
-        return 1;
-    for (uint32_t i = 0; i < producer->segment.header.max_producers; i++)
-        if (!has(producer, i) && is_dead(producer, i) && parts_take(producer, i) > 0)
-            return 1;
-    return 0;
+    int result = 0;
+    process_hold();
+    if (!has(producer, producer->index))
+        result = parts_take(producer, producer->index);
+    for (uint32_t i = 0; i < producer->segment.header.max_producers && result <= 0; i++)
+        if (!has(producer, i) && is_dead(producer, i))
+            result = parts_take(producer, i);
+    process_release();
+    return result > 0;
 }
 
 static int slabs_done(struct shmbus_producer *producer, void *context)

@@ -104,13 +104,14 @@ static int begin_among(struct shmbus_producer *producer)
                      : recovery_join_producers(segment, &producer->ring, &producer->gate, &stream);
     if (result == 0) {
         set_fast_path(producer, stream);
-        announce(producer);
+        result = parts_take(producer, producer->index);
     }
+    /* Nothing may fail from here on: one that is active and goes has died. */
+    if (result >= 0)
+        announce(producer);
     if (repair >= 0)
         close(repair);
     process_release();
-    if (result == 0)
-        result = parts_take(producer, producer->index);
     if (result >= 0)
         recovery_repair_producers(segment, &producer->ring);
     return result < 0 ? result : 0;

@@ -181,7 +181,7 @@ int among_publish_slab(struct shmbus_producer *producer, struct pool *pool, uint
                        uint32_t index, uint64_t meta);
 
 /* Takes a part of the pool, if nobody has it, and finds out what of it is free. Returns 1 if this
- * producer has it then, 0, or an errno. */
+ * producer has it then, 0, or an errno. Call between process_hold() and process_release(). */
 int parts_take(struct shmbus_producer *producer, uint32_t part);
 
 /* Gives back the parts of others that are asked for. */
