@@ -18,6 +18,9 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+/* How often a bus may vanish while it is opened before that is believed. */
+#define OPEN_TRIES 64
+
 void segment_begin(struct segment *segment, const char *name)
 {
     memset(segment, 0, sizeof *segment);
@@ -289,24 +292,22 @@ static int open_probes(struct segment *segment)
     return segment->probe_control < 0 ? segment_errno(errno, segment->name, "control") : 0;
 }
 
-/* A file that is not there: of a bus that was removed meanwhile, or of a damaged one. A bus is made
+/* A file that is not there: of a bus that vanished meanwhile, or of a damaged one. A bus is made
  * and removed under another name, so under its own it always has its files. */
 static int judge_missing(const struct segment *segment, int root)
 {
     char path[SEGMENT_PATH_MAX];
     char text[512];
     snprintf(path, sizeof path, SEGMENT_PREFIX "%s", segment->name);
-    if (segment->folder < 0 || !segment_leads_to(root, path, segment->folder))
+    if (!segment_leads_to(root, path, segment->folder))
         return -ENOENT;
     snprintf(text, sizeof text, "%s", shmbus_error_text());
     return error_set(-EBADMSG, "%s (damaged: remove the bus)", text);
 }
 
-int segment_open(struct segment *segment, const char *folder, enum segment_role role)
+/* Opens what has the name now. -ENOENT with a folder: it vanished meanwhile. */
+static int open_once(struct segment *segment, int root, enum segment_role role)
 {
-    int root = segment_open_root(folder);
-    if (root < 0)
-        return root;
     process_hold();
     int feed = -1;
     int result = open_folder(segment, root, role);
@@ -329,12 +330,30 @@ int segment_open(struct segment *segment, const char *folder, enum segment_role 
     process_release();
     if (result == 0)
         result = open_probes(segment);
+    if (result == -ENOENT && segment->folder >= 0)
+        result = judge_missing(segment, root);
+    return result;
+}
+
+int segment_open(struct segment *segment, const char *folder, enum segment_role role)
+{
+    char name[SHMBUS_NAME_MAX + 1];
+    int tries = OPEN_TRIES;
+    int root = segment_open_root(folder);
+    if (root < 0)
+        return root;
+    memcpy(name, segment->name, sizeof name);
+    int result = open_once(segment, root, role);
+    /* One that was replaced is no error: another one has its name by now. */
+    while (result == -ENOENT && segment->folder >= 0 && --tries > 0) {
+        segment_close(segment);
+        segment_begin(segment, name);
+        result = open_once(segment, root, role);
+    }
     /* Who publishes has what others wait for: if one that replaced the bus died over it, those of
      * the old one are told. */
     if (result == 0 && role == SEGMENT_PUBLISH)
         segment_sweep(root);
-    if (result == -ENOENT)
-        result = judge_missing(segment, root);
     close(root);
     return result;
 }
