@@ -47,6 +47,18 @@ static int check_timestamps(const struct sub *sub)
     return CLI_OK;
 }
 
+/* What cannot be written is not passed: this ends as if it had been killed, so that its place is kept
+ * before the message, and all that is on the bus from there on. */
+static void leave_place(struct sub *sub, int error)
+{
+    report_end(&sub->report, (sub->options.count ? sub->options.count : UINT64_MAX) - sub->left);
+    cli_failed("standard output: %s (the place of '%s' is kept for %.0f s: make room, and start it "
+               "again under that name)",
+               strerror(-error), sub->options.consumer.name,
+               (double)sub->options.consumer.grace_ns / 1e9);
+    _exit(CLI_FAILED);
+}
+
 static int on_message(const struct shmbus_message *message, void *context)
 {
     struct sub *sub = context;
@@ -55,10 +67,16 @@ static int on_message(const struct shmbus_message *message, void *context)
         const int64_t latency_ns = cli_now_ns() - message->timestamp_ns;
         histogram_add(&sub->latency, latency_ns > 0 ? (uint64_t)latency_ns : 0);
     }
-    sub->left--;
-    const int result = format_message(sub->options.format, message, &sub->output);
+    int result = format_message(sub->options.format, message, &sub->output);
     /* Who goes on at this place after a kill must not find it ahead of what was written. */
-    return sub->options.consumer.grace_ns > 0 ? output_flush(&sub->output) : result;
+    if (sub->options.consumer.grace_ns > 0) {
+        result = output_flush(&sub->output);
+        if (result != 0 && result != -EPIPE) {
+            leave_place(sub, result);
+        }
+    }
+    sub->left--;
+    return result;
 }
 
 static void on_event(void *context, const struct shmbus_event *event)
