@@ -90,7 +90,8 @@ static void call_back(struct world *world)
 {
     for (uint32_t i = 0; i < PLACES; i++) {
         struct place *place = &world->places[i];
-        int is_kept = 0;
+        /* One that died while it opened may have joined. */
+        int is_kept = atomic_load(&place->opening) != 0;
         for (uint32_t j = atomic_load(&world->current); j <= atomic_load(&world->wanted); j++)
             is_kept |= !atomic_load(&world[j].places[i].left);
         if (place->page == NULL && place->grace_ns == LONG_GRACE && is_kept)
