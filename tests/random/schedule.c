@@ -19,7 +19,7 @@ static int work(struct world *world, struct page *page, uint64_t seed)
 {
     switch (page->role) {
     case ROLE_PRODUCER:
-        return producer_work(world, page, seed);
+        return world->many ? crew_work(world, page, seed) : producer_work(world, page, seed);
     case ROLE_CONSUMER:
         return consumer_work(world, page, seed);
     case ROLE_RIVAL:
@@ -171,15 +171,26 @@ static void try_rival(struct world *world, struct page *producer)
     kill(producer->pid, SIGCONT);
 }
 
-/* Those that must be there: a producer most of the time, and whoever is to be resumed. */
-static void restore(struct world *world, uint64_t *state, int64_t *producer_due_ns)
+/* A producer most of the time; or as many as there are to be, which may be one too many. */
+static void restore_producers(struct world *world, uint64_t *state)
 {
     int64_t now = now_ns();
-    if (count_of(world, ROLE_PRODUCER) > 0) {
-        *producer_due_ns = now + (int64_t)random_below(state, 60) * MS_NS;
-    } else if (now >= *producer_due_ns) {
+    unsigned most =
+        world->many ? (unsigned)(world->seed >> 8) % (world->bus.max_producers + 1) + 1 : 1;
+    if (count_of(world, ROLE_PRODUCER) >= most) {
+        world->producer_due_ns = now + (int64_t)random_below(state, 60) * MS_NS;
+    } else if (now >= world->producer_due_ns) {
         spawn(world, ROLE_PRODUCER, 0, NULL, ORDER_GO);
+        if (world->many)
+            world->producer_due_ns = now + (int64_t)random_below(state, 40) * MS_NS;
     }
+}
+
+/* Those that must be there: producers, and whoever is to be resumed. */
+static void restore(struct world *world, uint64_t *state)
+{
+    int64_t now = now_ns();
+    restore_producers(world, state);
     for (uint32_t i = 0; i < PLACES; i++) {
         struct place *place = &world->places[i];
         if (place->page == NULL && place->due_ns != 0 && now >= place->due_ns) {
@@ -200,6 +211,20 @@ static void bring_consumer(struct world *world, uint64_t *state, unsigned most)
         spawn(world, ROLE_CONSUMER, SHMBUS_REQUIRED, place, ORDER_GO);
     else
         spawn(world, ROLE_CONSUMER, kinds[random_below(state, 5)], NULL, ORDER_GO);
+}
+
+/* Those that publish beside each other all go, and it takes a while until others come. */
+static void dismiss_crew(struct world *world, uint64_t *state)
+{
+    for (struct page *page = world->pages; page < world->pages + WORKERS_MAX; page++) {
+        if (page->pid == 0 || page->killed || page->role != ROLE_PRODUCER)
+            continue;
+        if (random_chance(state, 30))
+            put_down(world, page);
+        else
+            atomic_store(&page->order, ORDER_LEAVE);
+    }
+    world->producer_due_ns = now_ns() + (int64_t)random_below(state, 200) * MS_NS;
 }
 
 static void deed(struct world *world, uint64_t *state, unsigned most)
@@ -228,6 +253,8 @@ static void deed(struct world *world, uint64_t *state, unsigned most)
     } else if (what < 97) {
         if (count_of(world, ROLE_LOOKER) < 3)
             spawn(world, ROLE_LOOKER, 0, NULL, ORDER_GO);
+    } else if (what == 99 && world->many) {
+        dismiss_crew(world, state);
     } else {
         try_rival(world, any_of(world, state, ROLE_PRODUCER));
     }
@@ -236,13 +263,13 @@ static void deed(struct world *world, uint64_t *state, unsigned most)
 void schedule_run(struct world *world, uint64_t *state, int64_t seconds_ns)
 {
     int64_t until = now_ns() + seconds_ns;
-    int64_t producer_due_ns = 0;
     unsigned most = 2 + (unsigned)random_below(state, 9);
     unsigned pace_ms = 2 + (unsigned)random_below(state, random_chance(state, 50) ? 25 : 100);
-    while (now_ns() < until && atomic_load(&world->violations) == 0) {
+    while (now_ns() < until && atomic_load(&world->violations) == 0 &&
+           !(world->many && world->incarnations > CREW_KNOWN - 100)) {
         collect(world);
         watch(world);
-        restore(world, state, &producer_due_ns);
+        restore(world, state);
         deed(world, state, most);
         sleep_ns((int64_t)random_below(state, pace_ms) * MS_NS);
     }
