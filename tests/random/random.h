@@ -33,7 +33,7 @@
 #define MS_NS       INT64_C(1000000)
 #define LONG_GRACE  (3600 * SECOND_NS)
 
-enum role { ROLE_NONE, ROLE_PRODUCER, ROLE_CONSUMER, ROLE_LOOKER, ROLE_RIVAL };
+enum role { ROLE_NONE, ROLE_PRODUCER, ROLE_CONSUMER, ROLE_SELECTOR, ROLE_LOOKER, ROLE_RIVAL };
 
 /* What a worker is told; each goes further than the one before. */
 enum order {
@@ -228,6 +228,7 @@ uint64_t known_find(struct world *world, uint64_t sequence);
 int producer_work(struct world *world, struct page *page, uint64_t seed);
 int consumer_work(struct world *world, struct page *page, uint64_t seed);
 int crew_work(struct world *world, struct page *page, uint64_t seed);
+int selector_work(struct world *world, struct page *page, uint64_t seed);
 int looker_work(struct world *world, struct page *page, uint64_t seed);
 int rival_work(struct world *world, struct page *page, uint64_t seed);
 

@@ -22,6 +22,8 @@ static int work(struct world *world, struct page *page, uint64_t seed)
         return world->many ? crew_work(world, page, seed) : producer_work(world, page, seed);
     case ROLE_CONSUMER:
         return consumer_work(world, page, seed);
+    case ROLE_SELECTOR:
+        return selector_work(world, page, seed);
     case ROLE_RIVAL:
         return rival_work(world, page, seed);
     default:
@@ -120,13 +122,19 @@ void watch(struct world *world)
     }
 }
 
+/* Does it count as one of this role? Who reads through a selector is a consumer, too. */
+static int is_of(const struct page *page, enum role role)
+{
+    return page->role == role || (role == ROLE_CONSUMER && page->role == ROLE_SELECTOR);
+}
+
 /* A worker of this role at random, ROLE_NONE: of any; or NULL. */
 static struct page *any_of(struct world *world, uint64_t *state, enum role role)
 {
     uint64_t start = random_below(state, WORKERS_MAX);
     for (uint64_t i = 0; i < WORKERS_MAX; i++) {
         struct page *page = &world->pages[(start + i) % WORKERS_MAX];
-        if (page->pid != 0 && !page->killed && (role == ROLE_NONE || page->role == role))
+        if (page->pid != 0 && !page->killed && (role == ROLE_NONE || is_of(page, role)))
             return page;
     }
     return NULL;
@@ -136,7 +144,7 @@ static unsigned count_of(const struct world *world, enum role role)
 {
     unsigned found = 0;
     for (uint32_t i = 0; i < WORKERS_MAX; i++)
-        found += world->pages[i].pid != 0 && world->pages[i].role == role;
+        found += world->pages[i].pid != 0 && is_of(&world->pages[i], role);
     return found;
 }
 
@@ -207,7 +215,10 @@ static void bring_consumer(struct world *world, uint64_t *state, unsigned most)
     struct place *place = &world->places[random_below(state, PLACES)];
     if (count_of(world, ROLE_CONSUMER) >= most)
         return;
-    if (place->page == NULL && place->due_ns == 0 && random_chance(state, 35))
+    /* One that is replaced is told of by what is mapped, of which a selector has more. */
+    if (world->streams == 1 && random_chance(state, 20))
+        spawn(world, ROLE_SELECTOR, 0, NULL, ORDER_GO);
+    else if (place->page == NULL && place->due_ns == 0 && random_chance(state, 35))
         spawn(world, ROLE_CONSUMER, SHMBUS_REQUIRED, place, ORDER_GO);
     else
         spawn(world, ROLE_CONSUMER, kinds[random_below(state, 5)], NULL, ORDER_GO);
