@@ -31,7 +31,8 @@ static const char usage[] =
     "  --seed N         of the first bus; the others' follow from it (default: a new one)\n"
     "  --seconds S      in all (default: 60; 600 with --long or SHMBUS_TEST_LONG set)\n"
     "  --each S         for one bus (default: 5)\n"
-    "  --many           only buses of many producers\n"
+    "  --many           only rounds with many producers\n"
+    "  --one            only rounds with one producer at a time\n"
     "  --long           the long form\n"
     "  --figures FILE   append the line of figures to this file\n"
     "  --help           say this\n"
@@ -44,6 +45,7 @@ struct options {
     double each;
     const char *figures;
     int many;
+    int one;
 };
 
 static char folder[] = "/dev/shm/shmbus-test.XXXXXX";
@@ -75,11 +77,15 @@ static double seconds_of(const char *text)
 
 static struct options take_options(int argc, char **argv)
 {
-    static const struct option known[] = {
-        {"seed", required_argument, NULL, 's'}, {"seconds", required_argument, NULL, 't'},
-        {"each", required_argument, NULL, 'e'}, {"many", no_argument, NULL, 'm'},
-        {"long", no_argument, NULL, 'l'},       {"figures", required_argument, NULL, 'f'},
-        {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0}};
+    static const struct option known[] = {{"seed", required_argument, NULL, 's'},
+                                          {"seconds", required_argument, NULL, 't'},
+                                          {"each", required_argument, NULL, 'e'},
+                                          {"many", no_argument, NULL, 'm'},
+                                          {"one", no_argument, NULL, 'o'},
+                                          {"long", no_argument, NULL, 'l'},
+                                          {"figures", required_argument, NULL, 'f'},
+                                          {"help", no_argument, NULL, 'h'},
+                                          {NULL, 0, NULL, 0}};
     const char *given = getenv("SHMBUS_TEST_SEED");
     const char *seconds = getenv("SHMBUS_RANDOM_SECONDS");
     struct options options = {.each = SECONDS_EACH, .figures = getenv("SHMBUS_RANDOM_FIGURES")};
@@ -98,6 +104,8 @@ static struct options take_options(int argc, char **argv)
             options.each = seconds_of(optarg);
         else if (letter == 'm')
             options.many = 1;
+        else if (letter == 'o')
+            options.one = 1;
         else if (letter == 'l')
             is_long = 1;
         else if (letter == 'f')
@@ -106,6 +114,10 @@ static struct options take_options(int argc, char **argv)
             fputs(usage, letter == 'h' ? stdout : stderr);
             exit(letter == 'h' ? 0 : 2);
         }
+    }
+    if (options.many && options.one) {
+        fputs("random_rig: --many and --one: that leaves no round\n", stderr);
+        exit(2);
     }
     if (options.seconds == 0 && seconds != NULL)
         options.seconds = seconds_of(seconds);
@@ -220,7 +232,7 @@ static int run_all(const struct options *options, struct world *world)
     uint32_t violations = 0;
     double each = options->each < options->seconds ? options->each : options->seconds;
     while (now_ns() < until && violations == 0 && !is_over) {
-        while (options->many && !world_is_many(seed))
+        while (world_is_many(seed) ? options->one : options->many)
             seed = random_next(&seed);
         world_begin(world, &world[STREAMS], seed);
         world_print(world, each);
