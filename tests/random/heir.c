@@ -195,6 +195,15 @@ static int join_any(struct heir *heir, struct shmbus_consumer **out_consumer, ui
     return result;
 }
 
+/* From now on it publishes what is only counted. Who observes the bus from beside another one may
+ * be there still. */
+static void begin_filler(struct heir *heir)
+{
+    struct world *world = heir->world;
+    atomic_fetch_add(&world->intent, world->bus.capacity + 1 + CREW_MAX);
+    atomic_store(&world->filler, shmbus_producer_next_sequence(heir->producer));
+}
+
 /* Every entry can be joined, and the ring takes exactly its capacity, or any number if nobody
  * gates. */
 static void check_room(struct heir *heir)
@@ -323,6 +332,7 @@ void heir_work(struct world *world, uint64_t *state)
     tell_all(world, ORDER_LEAVE);
     if (!until_true(&heir, nobody_joined, "somebody did not leave"))
         return;
+    begin_filler(&heir);
     if (until_true(&heir, only_the_living, "an entry is left"))
         check_room(&heir);
     if (world->many)

@@ -131,6 +131,7 @@ struct world {
     _Atomic uint64_t last;   /* of one producer: a call returned for a message right below it */
     _Atomic uint64_t intent; /* nothing at or above it was ever begun */
     _Atomic uint64_t seen;   /* the first sequence that no consumer has seen */
+    _Atomic uint64_t filler; /* from here on the heir's messages are empty, of type 0 */
     _Atomic uint32_t made;   /* the bus is there */
     _Atomic uint32_t gap_count;
     struct counts counts;

@@ -225,6 +225,7 @@ static void choose_geometry(struct world *world, uint64_t *state)
     atomic_store(&world->acked, bus->first_sequence);
     atomic_store(&world->intent, bus->first_sequence);
     atomic_store(&world->seen, bus->first_sequence);
+    atomic_store(&world->filler, UINT64_MAX);
 }
 
 static void choose_places(struct world *root, uint64_t *state)
