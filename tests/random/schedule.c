@@ -216,7 +216,7 @@ static void bring_consumer(struct world *world, uint64_t *state, unsigned most)
     if (count_of(world, ROLE_CONSUMER) >= most)
         return;
     /* One that is replaced is told of by what is mapped, of which a selector has more. */
-    if (world->streams == 1 && random_chance(state, 20))
+    if (world->streams == 1 && random_chance(state, 30))
         spawn(world, ROLE_SELECTOR, 0, NULL, ORDER_GO);
     else if (place->page == NULL && place->due_ns == 0 && random_chance(state, 35))
         spawn(world, ROLE_CONSUMER, SHMBUS_REQUIRED, place, ORDER_GO);

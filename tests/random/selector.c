@@ -47,13 +47,13 @@ static void look_who_is_sure(struct selecting *own)
 static void choose_member(struct selecting *own, struct member *member, struct world *root)
 {
     struct track *track = &member->track;
-    static const uint32_t kinds[] = {SHMBUS_REQUIRED, SHMBUS_REQUIRED, SHMBUS_OPTIONAL,
-                                     SHMBUS_OBSERVER};
+    static const uint32_t kinds[] = {SHMBUS_REQUIRED, SHMBUS_REQUIRED, SHMBUS_REQUIRED,
+                                     SHMBUS_OPTIONAL, SHMBUS_OBSERVER};
     uint64_t *state = &own->state;
     *track = (struct track){.root = root, .world = root, .page = own->page, .is_selected = 1};
     track->state = random_next(state);
     track->is_foreign = root != own->root;
-    track->kind = track->is_foreign ? (uint32_t)SHMBUS_OBSERVER : kinds[random_below(state, 4)];
+    track->kind = track->is_foreign ? (uint32_t)SHMBUS_OBSERVER : kinds[random_below(state, 5)];
     track->slow = random_chance(state, 15) ? (uint32_t)random_below(state, 10) : 0;
     track->keeps = random_chance(state, 60) ? (uint32_t)random_below(state, 30) : 0;
     track->quota = 1 + (uint32_t)random_below(state, KEPT_MAX);
@@ -85,7 +85,8 @@ static void open_members(struct selecting *own)
             have_times &= (int)twin->bus.flags;
     }
     own->options = (struct shmbus_selector_options){.struct_bytes = sizeof own->options};
-    own->options.burst = (uint32_t)random_below(&own->state, 20);
+    own->options.burst =
+        (uint32_t)random_below(&own->state, random_chance(&own->state, 50) ? 4 : 20);
     own->options.hold_ns = holds[random_below(&own->state, 4)];
     if (have_times & SHMBUS_BUS_TIMESTAMPS && random_chance(&own->state, 60))
         own->options.order = SHMBUS_SELECT_MERGED;
