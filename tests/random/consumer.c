@@ -22,7 +22,7 @@ static void show_kept(struct track *track)
     atomic_store(&track->page->kept, slabs);
 }
 
-static void keep(struct track *track, const struct shmbus_message *message)
+void consumer_keep(struct track *track, const struct shmbus_message *message)
 {
     uint64_t handle = 0;
     int result = shmbus_consumer_retain(track->consumer, message, &handle);
@@ -35,7 +35,7 @@ static void keep(struct track *track, const struct shmbus_message *message)
         violate(track->world, "retain: %d: %s", result, shmbus_error_text());
         return;
     }
-    track->kept[track->kept_count++] = (struct kept){handle, message->sequence};
+    track->kept[track->kept_count++] = (struct kept){handle, message->sequence, track->last_key};
     count(&track->world->counts.kept, 1);
 }
 
@@ -49,10 +49,10 @@ static void copy_one(struct track *track)
     if (result < 0)
         violate(track->world, "copy: %d: %s", result, shmbus_error_text());
     else
-        track->kept[track->kept_count++] = (struct kept){handle, from->sequence};
+        track->kept[track->kept_count++] = (struct kept){handle, from->sequence, from->key};
 }
 
-static void drop(struct track *track, uint32_t i)
+void consumer_drop(struct track *track, uint32_t i)
 {
     struct kept kept = track->kept[i];
     track_kept(track, &kept);
@@ -69,19 +69,8 @@ static int handle_message(const struct shmbus_message *message, void *context)
     struct track *track = context;
     track_message(track, message);
     if (page_order(track->page) == ORDER_GO && random_chance(&track->state, track->keeps))
-        keep(track, message);
+        consumer_keep(track, message);
     return random_chance(&track->state, 2);
-}
-
-/* Where to join. */
-static void choose_from(struct track *track, const struct world *world, uint32_t *out_from,
-                        uint64_t *out_sequence)
-{
-    uint64_t acked = atomic_load(&world->acked);
-    uint64_t back = random_below(&track->state, world->bus.capacity * 2);
-    uint64_t first = world->bus.first_sequence;
-    *out_from = (uint32_t)random_below(&track->state, 3);
-    *out_sequence = acked - first > back ? acked - back : first;
 }
 
 static int says_replaced(void)
@@ -122,7 +111,7 @@ static int evicted(struct track *track)
         atomic_store(&track->place->known, 0);
     atomic_store(&track->page->kept, 0);
     while (page_order(track->page) < ORDER_LEAVE && random_chance(&track->state, 80)) {
-        choose_from(track, world, &from, &sequence);
+        join_where(track, world, &from, &sequence);
         uint64_t acked = atomic_load(&world->acked);
         page_does(track->page, "rejoin");
         track->kept_count = 0;
@@ -134,19 +123,21 @@ static int evicted(struct track *track)
         if (result == -ESTALE && says_replaced() &&
             world->number < atomic_load(&track->root->wanted))
             break;
+        /* Among many the tail may be a claim, with what was published behind it. */
         if (result != -ERANGE || from != SHMBUS_FROM_SEQUENCE ||
-            (track->flags & SHMBUS_JOIN_MOVE_UP))
+            ((track->flags & SHMBUS_JOIN_MOVE_UP) && !world->many))
             violate(world, "rejoin: %d: %s", result, shmbus_error_text());
     }
     return -ESTALE;
 }
 
-/* What a reading call returned. */
-static int judge(struct track *track, const char *what, int result)
+int consumer_judge(struct track *track, const char *what, int result)
 {
     if (result == -ESTALE)
         return says_replaced() ? replaced(track) : evicted(track);
     track_settle(track, 1);
+    if ((result == -EPIPE || result == -EOWNERDEAD) && track->world->many && !track->is_selected)
+        heard_end(track, result == -EPIPE ? "the stream has ended" : "the producers died");
     if (result < 0 && result != -EPIPE && result != -EOWNERDEAD && result != -ETIMEDOUT) {
         violate(track->world, "%s: %d: %s", what, result, shmbus_error_text());
         return result;
@@ -158,12 +149,13 @@ static int by_poll(struct track *track)
 {
     page_does(track->page, "poll");
     uint32_t most = 1 + (uint32_t)random_below(&track->state, 100);
+    heard_before(track);
     int result = shmbus_consumer_poll(track->consumer, handle_message, track, most);
     if (result >= 0)
         track_acknowledged(track);
     if (result == 0 && page_order(track->page) == ORDER_GO)
         sleep_ns((int64_t)random_below(&track->state, 200) * 1000);
-    return judge(track, "poll", result);
+    return consumer_judge(track, "poll", result);
 }
 
 static int by_next(struct track *track)
@@ -173,27 +165,29 @@ static int by_next(struct track *track)
     int result = 1;
     page_does(track->page, "next");
     for (uint64_t i = 0; i < most && result > 0; i++) {
+        heard_before(track);
         result = shmbus_consumer_next(track->consumer, &message);
         if (result <= 0)
             break;
         track_message(track, &message);
         if (page_order(track->page) == ORDER_GO && random_chance(&track->state, track->keeps))
-            keep(track, &message);
+            consumer_keep(track, &message);
         if (track->doubted)
             track_settle(track, 0);
     }
     if (result == 0)
         track_acknowledged(track);
-    return judge(track, "next", result > 0 ? 0 : result);
+    return consumer_judge(track, "next", result > 0 ? 0 : result);
 }
 
 static int by_wait(struct track *track)
 {
     page_does(track->page, "wait");
+    heard_before(track);
     int64_t most_ns = page_order(track->page) == ORDER_GO ? 30 * MS_NS : 5 * MS_NS;
     int result = shmbus_consumer_wait(track->consumer,
                                       (int64_t)random_below(&track->state, (uint64_t)most_ns));
-    return judge(track, "wait", result);
+    return consumer_judge(track, "wait", result);
 }
 
 /* One deed. Returns 0, or a negative errno when it is over with this consumer. */
@@ -208,7 +202,7 @@ static int deed(struct track *track)
         return by_wait(track);
     page_does(track->page, "handles and pauses");
     if (what < 96 && track->kept_count > 0)
-        drop(track, (uint32_t)random_below(&track->state, track->kept_count));
+        consumer_drop(track, (uint32_t)random_below(&track->state, track->kept_count));
     else if (what < 98)
         copy_one(track);
     else if (random_chance(&track->state, 30))
@@ -222,7 +216,7 @@ static int rest(struct track *track, uint32_t order)
     page_does(track->page, "resting");
     if (order == ORDER_DROP)
         while (track->kept_count > 0)
-            drop(track, 0);
+            consumer_drop(track, 0);
     int result = by_poll(track);
     if (result < 0)
         return result;
@@ -232,160 +226,11 @@ static int rest(struct track *track, uint32_t order)
     return 0;
 }
 
-/* Which bus the feed is of that is mapped: a producer has written down its inode, or its successor
- * will. NULL: it is told to come to an end first. */
-static struct world *world_of_feed(struct track *track)
-{
-    struct world *root = track->root;
-    int64_t until = now_ns() + PATIENCE_NS;
-    if (root->streams == 1)
-        return root;
-    page_does(track->page, "finding out which bus it has");
-    for (uint64_t inode = mapped_inode(); now_ns() < until; sleep_ns(MS_NS)) {
-        for (uint32_t i = 0; i < root->streams; i++)
-            if (atomic_load(&root[i].inode) == inode)
-                return &root[i];
-        if (page_order(track->page) != ORDER_GO)
-            return NULL;
-    }
-    violate(root, "a consumer has a feed that no producer had");
-    return NULL;
-}
-
-/* On a bus that has types it may expect some: what is registered is there, anything else is
- * refused.
- */
-static void expect_refusal(struct track *track, const struct shmbus_consumer_options *options)
-{
-    const struct shmbus_bus_options *bus = &track->root->bus;
-    struct shmbus_consumer_options other = *options;
-    struct shmbus_type wrong = {.type = TYPES + 1, .name = "none", .fields = "key:<u8"};
-    struct shmbus_consumer *consumer = NULL;
-    if (bus->type_count > 0 && random_chance(&track->state, 70)) {
-        wrong = bus->types[random_below(&track->state, bus->type_count)];
-        wrong.fields = "key:<u4";
-    }
-    other.expected = &wrong;
-    other.expected_count = 1;
-    int result = shmbus_consumer_open(BUS, &other, &consumer);
-    if (result != -EPROTOTYPE)
-        violate(track->root, "expecting another type than the bus has gave %d", result);
-    shmbus_consumer_close(consumer);
-    count(&track->root->counts.refused, 1);
-}
-
-static void choose_options(struct track *track, uint16_t *types,
-                           struct shmbus_consumer_options *options)
-{
-    const struct shmbus_bus_options *bus = &track->root->bus;
-    choose_from(track, world_now(track->root), &options->from, &options->from_sequence);
-    options->flags = random_chance(&track->state, 50) ? SHMBUS_JOIN_MOVE_UP : 0;
-    options->deadline_ns = random_chance(&track->state, 30) ? MS_NS : 0;
-    if (track->kind != SHMBUS_REQUIRED && random_chance(&track->state, 30))
-        options->slack = 1 + random_below(&track->state, bus->capacity);
-    for (uint16_t i = 0; i < TYPES; i++)
-        if (track->mask >> i & 1)
-            types[options->type_count++] = (uint16_t)(i + 1);
-    if (track->mask != 0xff)
-        options->types = types;
-    else
-        options->type_count = 0;
-    if (bus->type_count > 0 && random_chance(&track->state, 40)) {
-        options->expected = bus->types;
-        options->expected_count = 1 + (uint32_t)random_below(&track->state, bus->type_count);
-    }
-    if (track->seat != NULL) {
-        options->name = track->seat->name;
-        options->grace_ns = track->seat->grace_ns;
-    } else if (random_chance(&track->state, 50)) {
-        options->name = "member";
-    }
-}
-
-/* It is in: on which bus, and how that stood before. */
-static int attached(struct track *track, const struct shmbus_consumer_options *options,
-                    const uint64_t *acked)
-{
-    struct world *world = world_of_feed(track);
-    if (world == NULL) {
-        shmbus_consumer_close(track->consumer);
-        track->consumer = NULL;
-        return -EINTR;
-    }
-    track->world = world;
-    track->place = track->seat != NULL ? &world->places[track->seat - track->root->places] : NULL;
-    track_begin(track, options->from, options->from_sequence, options->flags, acked[world->number]);
-    atomic_store(&track->page->number, world->number);
-    atomic_store(&track->page->joined, 1);
-    return 0;
-}
-
-static int open_once(struct track *track)
-{
-    struct world *root = track->root;
-    uint16_t types[TYPES];
-    uint64_t acked[STREAMS];
-    struct shmbus_consumer_options options = {.struct_bytes = sizeof options,
-                                              .kind = track->kind,
-                                              .wait_ns = PATIENCE_NS / 2,
-                                              .hold_quota = track->quota,
-                                              .on_event = track_event,
-                                              .context = track};
-    choose_options(track, types, &options);
-    if (random_chance(&track->state, 10))
-        expect_refusal(track, &options);
-    pipeline_choose(track, &options);
-    int may = track->kind != SHMBUS_REQUIRED ||
-              world_may_require(root, options.name != NULL ? options.name : "");
-    if (track->seat != NULL && may)
-        atomic_store(&track->seat->opening, 1);
-    track->flags = options.flags;
-    track->world = world_now(root);
-    for (uint32_t i = 0; i < STREAMS; i++)
-        acked[i] = atomic_load(&root[i].acked);
-    page_does(track->page, "consumer_open");
-    int result = shmbus_consumer_open(BUS, &options, &track->consumer);
-    if (may)
-        return result == 0 ? attached(track, &options, acked) : result;
-    if (result != -EPERM)
-        violate(root, "%s may not be required, and got %d",
-                options.name != NULL ? options.name : "one without a name", result);
-    count(&root->counts.refused, 1);
-    return -EPERM;
-}
-
-/* Others may have every entry, repair ours, or have overwritten the sequence that we wanted. Who
- * may not be required asks to be an optional one. */
-static int open_somehow(struct track *track)
-{
-    int64_t until = now_ns() + PATIENCE_NS;
-    int result;
-    do {
-        result = open_once(track);
-        if (result == 0 || result == -EINTR)
-            return result;
-        if (result == -EPERM && track->seat == NULL)
-            track->kind = SHMBUS_OPTIONAL;
-        else if (result == -EPERM)
-            return result;
-        int is_usual = result == -EUSERS || result == -ERANGE || result == -EPERM ||
-                       (result == -EBUSY && track->seat != NULL);
-        if (!is_usual || now_ns() > until) {
-            violate(track->root, "kind %" PRIu32 ": open: %d: %s", track->kind, result,
-                    shmbus_error_text());
-            return result;
-        }
-        sleep_ns(2 * MS_NS);
-        /* Who has a place to leave does not find every entry taken. */
-    } while (page_order(track->page) < ORDER_LEAVE || (track->seat != NULL && result != -EUSERS));
-    return result;
-}
-
-static void leave(struct track *track)
+void consumer_leave(struct track *track)
 {
     page_does(track->page, "consumer_close");
     while (track->kept_count > 0 && random_chance(&track->state, 70))
-        drop(track, 0);
+        consumer_drop(track, 0);
     atomic_store(&track->page->joined, 0);
     atomic_store(&track->page->kept, 0);
     if (track->place != NULL)
@@ -396,19 +241,10 @@ static void leave(struct track *track)
         atomic_store(&track->place->left, 1);
 }
 
-/* The one before died while it opened: nobody knows how far it came, and on which bus. */
-static void forget_places(struct track *track)
-{
-    for (uint32_t i = 0; i < track->root->streams; i++) {
-        struct place *place = &track->root[i].places[track->seat - track->root->places];
-        atomic_store(&place->known, 0);
-        atomic_store(&place->left, 0);
-    }
-}
-
 int consumer_work(struct world *root, struct page *page, uint64_t seed)
 {
-    struct track track = {
+    static struct track track;
+    track = (struct track){
         .root = root, .world = root, .page = page, .seat = page->place, .state = seed};
     uint64_t *state = &track.state;
     int before = open_descriptors();
@@ -420,12 +256,12 @@ int consumer_work(struct world *root, struct page *page, uint64_t seed)
     if (track.seat != NULL) {
         track.mask = track.seat->mask;
         if (atomic_load(&track.seat->opening))
-            forget_places(&track);
+            join_forget(&track);
     } else if (random_chance(state, 40)) {
         track.mask = 1 + (uint32_t)random_below(state, 255);
     }
     do {
-        if (open_somehow(&track) < 0)
+        if (join_somehow(&track) < 0)
             break;
         int over = 0;
         for (uint32_t order; over == 0 && (order = page_order(page)) != ORDER_LEAVE;) {
@@ -433,7 +269,7 @@ int consumer_work(struct world *root, struct page *page, uint64_t seed)
             if (order == ORDER_GO && random_below(state, 4000) == 0)
                 break;
         }
-        leave(&track);
+        consumer_leave(&track);
         if (open_descriptors() != before || mapped_buses() != 0)
             violate(root, "a consumer that closed has %d descriptors and %d mappings more",
                     open_descriptors() - before, mapped_buses());

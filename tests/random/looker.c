@@ -27,8 +27,16 @@ static void check_picture(struct world *root, struct shmbus_snapshot *snapshot)
         violate(world, "shows a tail of %" PRIu64 ", which nobody began", bus->tail);
     for (uint32_t i = 0; i < bus->class_count; i++) {
         const struct shmbus_pool_stats *pool = shmbus_snapshot_pool(snapshot, i);
-        if (pool->slab_count != world->bus.classes[i].slab_count)
+        if (pool->slab_count !=
+            world->bus.classes[i].slab_count * (world->many ? bus->max_producers : 1))
             violate(world, "shows %" PRIu64 " slabs", pool->slab_count);
+    }
+    for (uint32_t i = 0; i < bus->hole_count; i++) {
+        const struct shmbus_hole_info *hole = shmbus_snapshot_hole(snapshot, i);
+        if (!world->many || hole->producer >= bus->max_producers ||
+            hole->sequence >= atomic_load(&world->intent))
+            violate(world, "shows a claim at %" PRIu64 " of number %" PRIu32, hole->sequence,
+                    hole->producer);
     }
     for (uint32_t i = 0; i < bus->consumer_count; i++)
         if (shmbus_snapshot_consumer(snapshot, i)->entry >= world->bus.max_consumers)
@@ -44,10 +52,11 @@ int looker_work(struct world *world, struct page *page, uint64_t seed)
         struct shmbus_snapshot *snapshot = NULL;
         int result;
         page_does(page, "reap");
-        if (random_chance(&state, 60) && (result = shmbus_reap(BUS, NULL)) < 0 && result != -ENOENT)
+        if (random_chance(&state, 60) && (result = shmbus_reap(world->name, NULL)) < 0 &&
+            result != -ENOENT)
             violate(world, "reap: %d: %s", result, shmbus_error_text());
         page_does(page, "snapshot");
-        result = shmbus_snapshot_open(BUS, NULL, &snapshot);
+        result = shmbus_snapshot_open(world->name, NULL, &snapshot);
         if (result < 0) {
             if (result != -ENOENT)
                 violate(world, "snapshot: %d: %s", result, shmbus_error_text());

@@ -13,7 +13,7 @@ void pipeline_choose(struct track *track, struct shmbus_consumer_options *option
     struct pipeline *pipeline = &track->pipeline;
     pipeline->count = 0;
     pipeline->watched = 0;
-    if (track->kind != SHMBUS_REQUIRED || random_chance(&track->state, 60))
+    if (track->kind != SHMBUS_REQUIRED || track->is_selected || random_chance(&track->state, 60))
         return;
     for (uint32_t i = 0; i < PLACES && &track->root->places[i] != track->seat; i++) {
         if (random_chance(&track->state, 50))
@@ -48,7 +48,7 @@ void pipeline_begin(struct track *track)
             pipeline->watched |= 1u << i;
 }
 
-void pipeline_message(struct track *track, uint64_t sequence)
+void pipeline_message(struct track *track, uint64_t sequence, uint16_t type)
 {
     struct pipeline *pipeline = &track->pipeline;
     for (uint32_t i = 0; i < pipeline->count; i++) {
@@ -56,8 +56,7 @@ void pipeline_message(struct track *track, uint64_t sequence)
         const struct place *place = &track->world->places[pipeline->after[i]];
         uint64_t read = atomic_load(&place->read);
         /* What it does not want is never handed to it. */
-        if (!(pipeline->watched >> i & 1) || !is_same(track, i) ||
-            !(seat->mask >> (body_type(track->world, sequence) - 1) & 1))
+        if (!(pipeline->watched >> i & 1) || !is_same(track, i) || !(seat->mask >> (type - 1) & 1))
             continue;
         if (read <= sequence)
             violate(track->world,

@@ -54,11 +54,11 @@ static void check_begin(struct world *world, uint64_t next, uint64_t acked, uint
 }
 
 /* The inode of the bus's feed now; 0: there is none. */
-static uint64_t named_inode(void)
+static uint64_t named_inode(const struct world *root)
 {
     char path[256];
     struct stat found;
-    snprintf(path, sizeof path, "%s/shmbus." BUS "/feed", getenv("SHMBUS_DIR"));
+    snprintf(path, sizeof path, "%s/shmbus.%s/feed", getenv("SHMBUS_DIR"), root->name);
     return stat(path, &found) == 0 ? found.st_ino : 0;
 }
 
@@ -67,7 +67,7 @@ static struct world *world_of_name(struct world *root)
 {
     struct shmbus_snapshot *snapshot;
     struct world *world = NULL;
-    if (shmbus_snapshot_open(BUS, NULL, &snapshot) == 0) {
+    if (shmbus_snapshot_open(root->name, NULL, &snapshot) == 0) {
         world = world_of_entries(root, shmbus_snapshot_bus(snapshot)->max_consumers);
         shmbus_snapshot_close(snapshot);
     }
@@ -86,18 +86,18 @@ static int get(struct world *root, uint64_t *state, const struct shmbus_producer
     uint32_t wanted = atomic_load(&root->wanted);
     uint32_t made = atomic_load(&root->made);
     if (made && random_chance(state, 50))
-        return shmbus_producer_open(BUS, NULL, options, PATIENCE_NS / 2, out_producer);
+        return shmbus_producer_open(root->name, NULL, options, PATIENCE_NS / 2, out_producer);
     if (made && wanted == current && wanted + 1 < root->streams && random_chance(state, 30))
         atomic_store(&root->wanted, ++wanted);
     if (wanted > current && random_chance(state, 20)) {
         struct shmbus_bus_options bus = root[current].bus;
         bus.flags &= ~SHMBUS_BUS_REPLACE;
-        int result = shmbus_producer_create(BUS, &bus, options, out_producer);
+        int result = shmbus_producer_create(root->name, &bus, options, out_producer);
         /* Refused when it is replaced already. */
         if (result != -EEXIST)
             return result;
     }
-    return shmbus_producer_create(BUS, &root[wanted].bus, options, out_producer);
+    return shmbus_producer_create(root->name, &root[wanted].bus, options, out_producer);
 }
 
 struct shmbus_producer *producer_begin(struct world *root, struct page *page, uint64_t *state,
@@ -115,7 +115,7 @@ struct shmbus_producer *producer_begin(struct world *root, struct page *page, ui
     struct world *world = world_of_name(root);
     check_begin(world, shmbus_producer_next_sequence(producer), atomic_load(&world->acked),
                 atomic_load(&world->intent));
-    atomic_store(&world->inode, named_inode());
+    atomic_store(&world->inode, named_inode(root));
     if (world->number > atomic_load(&root->current))
         count(&root->counts.replaced, 1);
     else
@@ -145,8 +145,11 @@ static void note(struct own *own, const char *what, int result)
 
 static void published(struct own *own, const char *what, int result)
 {
-    count(&own->world->counts.published, next_of(own) - atomic_load(&own->world->acked));
+    uint64_t many = next_of(own) - atomic_load(&own->world->acked);
+    count(&own->world->counts.published, many);
     note(own, what, result);
+    if (many > 0)
+        atomic_store(&own->world->last, next_of(own));
 }
 
 static void one(struct own *own)
@@ -363,15 +366,20 @@ int rival_work(struct world *root, struct page *page, uint64_t seed)
     struct shmbus_producer *producer = NULL;
     struct shmbus_bus_options bus = world_now(root)->bus;
     page_does(page, "a rival");
-    if (seed % 3 == 0) {
+    if (root->many) {
+        /* It may join; but not replace, and not remove it. */
+        bus.slot_bytes = bus.slot_bytes == 32 ? 64 : 32;
+        bus.flags |= SHMBUS_BUS_REPLACE;
+        seed = 0;
+    } else if (seed % 3 == 0) {
         bus.max_consumers++;
         bus.flags |= SHMBUS_BUS_REPLACE;
     }
-    int result = seed % 2 == 0 ? shmbus_producer_create(BUS, &bus, NULL, &producer)
-                               : shmbus_producer_open(BUS, NULL, NULL, 0, &producer);
-    if (result != -EBUSY)
+    int result = seed % 2 == 0 ? shmbus_producer_create(root->name, &bus, NULL, &producer)
+                               : shmbus_producer_open(root->name, NULL, NULL, 0, &producer);
+    if (result != -EBUSY && !(root->many && result == -EUSERS))
         violate(root, "a rival of a stopped producer got %d", result);
-    result = shmbus_unlink(BUS, NULL);
+    result = shmbus_unlink(root->name, NULL);
     if (result != -EBUSY)
         violate(root, "unlink of a stopped producer's bus gave %d", result);
     return 0;

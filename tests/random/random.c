@@ -5,6 +5,7 @@
  */
 #include "random.h"
 
+#include <dirent.h>
 #include <ftw.h>
 #include <getopt.h>
 #include <inttypes.h>
@@ -30,6 +31,8 @@ static const char usage[] =
     "  --seed N         of the first bus; the others' follow from it (default: a new one)\n"
     "  --seconds S      in all (default: 60; 600 with --long or SHMBUS_TEST_LONG set)\n"
     "  --each S         for one bus (default: 5)\n"
+    "  --many           only rounds with many producers\n"
+    "  --one            only rounds with one producer at a time\n"
     "  --long           the long form\n"
     "  --figures FILE   append the line of figures to this file\n"
     "  --help           say this\n"
@@ -41,6 +44,8 @@ struct options {
     double seconds;
     double each;
     const char *figures;
+    int many;
+    int one;
 };
 
 static char folder[] = "/dev/shm/shmbus-test.XXXXXX";
@@ -75,6 +80,8 @@ static struct options take_options(int argc, char **argv)
     static const struct option known[] = {{"seed", required_argument, NULL, 's'},
                                           {"seconds", required_argument, NULL, 't'},
                                           {"each", required_argument, NULL, 'e'},
+                                          {"many", no_argument, NULL, 'm'},
+                                          {"one", no_argument, NULL, 'o'},
                                           {"long", no_argument, NULL, 'l'},
                                           {"figures", required_argument, NULL, 'f'},
                                           {"help", no_argument, NULL, 'h'},
@@ -95,6 +102,10 @@ static struct options take_options(int argc, char **argv)
             options.seconds = seconds_of(optarg);
         else if (letter == 'e')
             options.each = seconds_of(optarg);
+        else if (letter == 'm')
+            options.many = 1;
+        else if (letter == 'o')
+            options.one = 1;
         else if (letter == 'l')
             is_long = 1;
         else if (letter == 'f')
@@ -103,6 +114,10 @@ static struct options take_options(int argc, char **argv)
             fputs(usage, letter == 'h' ? stdout : stderr);
             exit(letter == 'h' ? 0 : 2);
         }
+    }
+    if (options.many && options.one) {
+        fputs("random_rig: --many and --one: that leaves no round\n", stderr);
+        exit(2);
     }
     if (options.seconds == 0 && seconds != NULL)
         options.seconds = seconds_of(seconds);
@@ -114,32 +129,65 @@ static struct options take_options(int argc, char **argv)
 }
 
 /* One bus, in a driver of its own, so that this process gets to the removal whatever becomes of it.
- * All that the driver leaves behind ends with it, and is waited for here. */
-static void run_bus(struct world *world, double seconds)
+ */
+static pid_t start_driver(struct world *world, double seconds)
 {
-    int status = 0;
     fflush(NULL);
     pid_t driver = fork();
-    if (driver == 0) {
-        prctl(PR_SET_PDEATHSIG, SIGKILL);
-        uint64_t state = world->seed ^ UINT64_C(0x5eed);
-        schedule_run(world, &state, (int64_t)(seconds * 1e9));
-        if (atomic_load(&world->violations) == 0)
-            ending_run(world, &state);
-        for (uint32_t i = 0; i < WORKERS_MAX; i++)
-            if (world->pages[i].pid != 0)
-                kill(world->pages[i].pid, SIGKILL);
-        _exit(0);
+    if (driver < 0)
+        violate(world, "there is no process for a driver");
+    if (driver != 0)
+        return driver;
+    prctl(PR_SET_PDEATHSIG, SIGKILL);
+    uint64_t state = world->seed ^ UINT64_C(0x5eed);
+    schedule_run(world, &state, (int64_t)(seconds * 1e9));
+    if (atomic_load(&world->violations) == 0)
+        ending_run(world, &state);
+    for (uint32_t i = 0; i < WORKERS_MAX; i++)
+        if (world->pages[i].pid != 0)
+            kill(world->pages[i].pid, SIGKILL);
+    _exit(0);
+}
+
+static void check_folder(struct world *world)
+{
+    DIR *opened = opendir(folder);
+    const struct dirent *entry;
+    while (opened != NULL && (entry = readdir(opened)) != NULL)
+        if (strcmp(entry->d_name, ".") != 0 && strcmp(entry->d_name, "..") != 0)
+            violate(world, "at the end: %s is left", entry->d_name);
+    if (opened != NULL)
+        closedir(opened);
+}
+
+static uint32_t violations_of(const struct world *world)
+{
+    return atomic_load(&world->violations) +
+           (world->twin != NULL ? atomic_load(&world->twin->violations) : 0);
+}
+
+/* A bus, and the one beside it. All that the drivers leave behind ends with them, and is waited for
+ * here. */
+static void run_buses(struct world *world, double seconds)
+{
+    struct world *worlds[2] = {world, world->twin};
+    pid_t drivers[2] = {0};
+    for (int i = 0; i < 2 && worlds[i] != NULL; i++)
+        drivers[i] = start_driver(worlds[i], seconds);
+    for (int i = 0; i < 2 && worlds[i] != NULL; i++) {
+        int status = 0;
+        while (drivers[i] > 0 && waitpid(drivers[i], &status, 0) < 0)
+            if (is_over)
+                kill(drivers[i], SIGKILL);
+        if (status != 0 && !is_over)
+            violate(worlds[i], "the driver ended with 0x%x", (unsigned)status);
+        if (atomic_load(&worlds[i]->violations) == 0)
+            count(&worlds[i]->counts.buses, 1);
     }
-    while (waitpid(driver, &status, 0) < 0)
-        if (is_over)
-            kill(driver, SIGKILL);
-    if (status != 0 && !is_over)
-        violate(world, "the driver ended with 0x%x", (unsigned)status);
     while (waitpid(-1, NULL, 0) > 0)
         ;
-    if (atomic_load(&world->violations) == 0)
-        count(&world->counts.buses, 1);
+    if (violations_of(world) == 0)
+        check_folder(world);
 }
 
 static void add(struct counts *total, const struct counts *more)
@@ -164,11 +212,14 @@ static void say(FILE *stream, const struct options *options, double seconds,
             " evictions, %" PRIu64 " resumes, %" PRIu64 " takeovers, %" PRIu64
             " rivals refused, %" PRIu64 " ranges skipped, %" PRIu64 " looks, %" PRIu64
             " lost told, %" PRIu64 " replaced, %" PRIu64 " refused, %" PRIu64
-            " behind others, violations %" PRIu32 "\n",
+            " behind others, %" PRIu64 " producers joined others, %" PRIu64
+            " received of many, %" PRIu64 " aborted told, %" PRIu64 " selected, violations %" PRIu32
+            "\n",
             date, seconds, options->seed, counts->buses, counts->published, counts->received,
             counts->kept, counts->joined, counts->kills, counts->stops, counts->evictions,
             counts->resumes, counts->takeovers, counts->rivals, counts->gaps, counts->looks,
-            counts->lost, counts->replaced, counts->refused, counts->followed, violations);
+            counts->lost, counts->replaced, counts->refused, counts->followed, counts->crews,
+            counts->among, counts->aborted, counts->selected, violations);
     fflush(stream);
 }
 
@@ -181,12 +232,16 @@ static int run_all(const struct options *options, struct world *world)
     uint32_t violations = 0;
     double each = options->each < options->seconds ? options->each : options->seconds;
     while (now_ns() < until && violations == 0 && !is_over) {
-        world_begin(world, seed);
+        while (world_is_many(seed) ? options->one : options->many)
+            seed = random_next(&seed);
+        world_begin(world, &world[STREAMS], seed);
         world_print(world, each);
-        run_bus(world, each);
+        run_buses(world, each);
         for (uint32_t i = 0; i < STREAMS; i++)
             add(&total, &world[i].counts);
-        violations = atomic_load(&world->violations);
+        if (world->twin != NULL)
+            add(&total, &world->twin->counts);
+        violations = violations_of(world);
         if (violations == 0)
             seed = random_next(&seed);
     }
@@ -200,7 +255,8 @@ static int run_all(const struct options *options, struct world *world)
     }
     if (violations > 0)
         printf("FAIL random: --seed 0x%016" PRIx64 " --seconds %g: %s\n", seed, each,
-               world->first_violation);
+               world->first_violation[0] != 0 ? world->first_violation
+                                              : world->twin->first_violation);
     else if (is_over)
         printf("FAIL random: ended from outside\n");
     else
@@ -212,7 +268,7 @@ int main(int argc, char **argv)
 {
     struct options options = take_options(argc, argv);
     struct sigaction action = {.sa_handler = end_early};
-    struct world *world = mmap(NULL, STREAMS * sizeof *world, PROT_READ | PROT_WRITE,
+    struct world *world = mmap(NULL, (STREAMS + STREAMS) * sizeof *world, PROT_READ | PROT_WRITE,
                                MAP_SHARED | MAP_ANONYMOUS, -1, 0);
     if (world == MAP_FAILED || mkdtemp(folder) == NULL || setenv("SHMBUS_DIR", folder, 1) != 0) {
         perror("random_rig");

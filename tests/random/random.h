@@ -16,13 +16,15 @@
 #include <stdint.h>
 #include <sys/types.h>
 
-#define BUS         "random"
-#define WORKERS_MAX 20
+#define WORKERS_MAX 32
 #define PLACES      4       /* names with a grace time */
 #define STREAMS     3       /* buses that replace each other in one round */
 #define NAMES       8       /* that may be required */
 #define GAPS_MAX    65536   /* skipped ranges of one bus */
 #define AUTHORS     1048576 /* sequences whose author is remembered */
+#define CREW_MAX    8       /* producers at once */
+#define CREW_KNOWN  4096    /* incarnations of a round with many producers: less than this */
+#define NUMBER_BITS 40      /* key of a message among many: author << NUMBER_BITS | its number */
 #define KEPT_MAX    24      /* messages that a consumer keeps at one time */
 #define TYPES       8
 #define BYTES_MAX   4096
@@ -31,7 +33,7 @@
 #define MS_NS       INT64_C(1000000)
 #define LONG_GRACE  (3600 * SECOND_NS)
 
-enum role { ROLE_NONE, ROLE_PRODUCER, ROLE_CONSUMER, ROLE_LOOKER, ROLE_RIVAL };
+enum role { ROLE_NONE, ROLE_PRODUCER, ROLE_CONSUMER, ROLE_SELECTOR, ROLE_LOOKER, ROLE_RIVAL };
 
 /* What a worker is told; each goes further than the one before. */
 enum order {
@@ -85,9 +87,17 @@ struct gap {
     _Atomic uint64_t count; /* 0: it did not come to it */
 };
 
+/* A producer among many. writer: that one */
+struct author {
+    _Atomic uint64_t begun;    /* of its messages nothing from this number on was begun */
+    _Atomic uint64_t returned; /* calls returned for those below this number */
+    _Atomic uint64_t last;     /* the last one of them has at most this sequence */
+};
+
 struct counts {
     _Atomic uint64_t published, received, joined, kills, stops, evictions, resumes, takeovers, lost,
-        filtered, followed, kept, gaps, rivals, looks, buses, replaced, refused;
+        filtered, followed, kept, gaps, rivals, looks, buses, replaced, refused, crews, among,
+        aborted, selected;
 };
 
 /* One bus, and all that is known of its stream. The first of them has what a round is about, too.
@@ -95,6 +105,9 @@ struct counts {
 struct world {
     struct world *root; /* the first of STREAMS */
     uint32_t number;    /* which of them this is */
+    int many;           /* producers at once */
+    const char *name;   /* of the bus */
+    struct world *twin; /* of the first: a bus beside it that may be observed, or NULL */
     uint64_t seed;
     struct shmbus_bus_options bus;
     struct shmbus_type types[TYPES];
@@ -108,20 +121,26 @@ struct world {
     uint32_t streams;         /* how many there may be */
     _Atomic uint32_t current; /* the one that a producer had last */
     _Atomic uint32_t wanted;  /* the one that it may be already */
-    uint32_t incarnations;    /* writer: the driver */
+    uint32_t incarnations;    /* writer: the driver, of these two */
+    int64_t producer_due_ns;
     _Atomic uint32_t violations;
     char first_violation[600];
 
-    _Atomic uint64_t acked;  /* everything below was published by a call that returned */
+    /* Everything below was published by a call that returned; among many, or is another one's. */
+    _Atomic uint64_t acked;
+    _Atomic uint64_t last;   /* of one producer: a call returned for a message right below it */
     _Atomic uint64_t intent; /* nothing at or above it was ever begun */
     _Atomic uint64_t seen;   /* the first sequence that no consumer has seen */
+    _Atomic uint64_t filler; /* from here on the heir's messages are empty, of type 0 */
     _Atomic uint32_t made;   /* the bus is there */
     _Atomic uint32_t gap_count;
     struct counts counts;
     struct place places[PLACES];
     struct page pages[WORKERS_MAX];
+    struct author crew[CREW_KNOWN]; /* by incarnation */
     struct gap gaps[GAPS_MAX];
-    _Atomic uint64_t authors[AUTHORS]; /* sequence << 24 | incarnation */
+    /* Of one producer: sequence << 24 | incarnation. Of many: known.c. */
+    _Atomic uint64_t authors[AUTHORS];
 };
 
 /* ---- world.c ---- */
@@ -135,8 +154,12 @@ int random_chance(uint64_t *state, unsigned percent);
 /* Something that must hold does not: said at once, and counted. */
 __attribute__((format(printf, 2, 3))) void violate(struct world *world, const char *format, ...);
 
-/* Chooses the geometry of the buses of one round out of the seed. */
-void world_begin(struct world *root, uint64_t seed);
+/* Has the round of this seed many producers? */
+int world_is_many(uint64_t seed);
+
+/* Chooses the geometry of the buses of one round out of the seed. twin: where the one beside them
+ * may be, or NULL to begin that one. */
+void world_begin(struct world *root, struct world *twin, uint64_t seed);
 
 /* The one that a producer had last. */
 static inline struct world *world_now(struct world *root)
@@ -176,18 +199,37 @@ void raise_to(_Atomic uint64_t *word, uint64_t value);
 
 /* ---- body.c: what a message must be, for anybody who knows the bus's seed ---- */
 
-uint16_t body_type(const struct world *world, uint64_t sequence);
+/* Among many producers. */
+static inline uint64_t body_key(uint32_t author, uint64_t number)
+{
+    return (uint64_t)author << NUMBER_BITS | number;
+}
+
+uint16_t body_type(const struct world *world, uint64_t key);
 uint32_t body_bytes(const struct world *world, uint64_t key);
 void body_fill(const struct world *world, void *data, uint64_t key, uint32_t incarnation);
 
-/* NULL, or what is wrong with a message; out_incarnation: who wrote it, 0 if it does not say. */
+/* NULL, or what is wrong with a message. out_incarnation: who wrote it, 0 if it does not say.
+ * out_key: of one producer the sequence. */
 const char *body_fault(const struct world *world, const struct shmbus_message *message,
-                       uint32_t *out_incarnation);
+                       uint32_t *out_incarnation, uint64_t *out_key);
+
+/* ---- known.c: among many producers, what a sequence turned out to be ---- */
+
+#define KNOWN_ABORTED UINT64_MAX
+
+/* Whoever knows first writes it down. Returns 0, or the other key that is there. */
+uint64_t known_tell(struct world *world, uint64_t sequence, uint64_t key);
+
+/* The key, KNOWN_ABORTED, or 0: nobody knows, or not any more. */
+uint64_t known_find(struct world *world, uint64_t sequence);
 
 /* ---- the workers ---- */
 
 int producer_work(struct world *world, struct page *page, uint64_t seed);
 int consumer_work(struct world *world, struct page *page, uint64_t seed);
+int crew_work(struct world *world, struct page *page, uint64_t seed);
+int selector_work(struct world *world, struct page *page, uint64_t seed);
 int looker_work(struct world *world, struct page *page, uint64_t seed);
 int rival_work(struct world *world, struct page *page, uint64_t seed);
 
@@ -195,6 +237,17 @@ int rival_work(struct world *world, struct page *page, uint64_t seed);
 struct shmbus_producer *producer_begin(struct world *root, struct page *page, uint64_t *state,
                                        const struct shmbus_producer_options *options,
                                        struct world **out_world);
+
+/* The same among many; NULL also when there is no number for it until it is to leave. */
+struct shmbus_producer *crew_begin(struct world *root, struct page *page, uint64_t *state,
+                                   const struct shmbus_producer_options *options);
+
+/* Publishes the message of this number by copy. Returns as shmbus_producer_publish(). */
+int crew_publish(struct world *world, struct shmbus_producer *producer, uint32_t author,
+                 uint64_t number);
+
+/* How many processes may have a number of a producer now, but for this one. */
+uint32_t crew_living(const struct world *root, const struct page *page);
 
 /* ---- the driver ---- */
 
@@ -214,5 +267,8 @@ void schedule_run(struct world *world, uint64_t *state, int64_t seconds_ns);
 
 /* All is brought to rest, and what is in use counted. */
 void ending_run(struct world *world, uint64_t *state);
+
+/* Takes over, and counts; in a process of its own. */
+void heir_work(struct world *root, uint64_t *state);
 
 #endif

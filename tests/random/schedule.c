@@ -19,9 +19,11 @@ static int work(struct world *world, struct page *page, uint64_t seed)
 {
     switch (page->role) {
     case ROLE_PRODUCER:
-        return producer_work(world, page, seed);
+        return world->many ? crew_work(world, page, seed) : producer_work(world, page, seed);
     case ROLE_CONSUMER:
         return consumer_work(world, page, seed);
+    case ROLE_SELECTOR:
+        return selector_work(world, page, seed);
     case ROLE_RIVAL:
         return rival_work(world, page, seed);
     default:
@@ -120,13 +122,19 @@ void watch(struct world *world)
     }
 }
 
+/* Does it count as one of this role? Who reads through a selector is a consumer, too. */
+static int is_of(const struct page *page, enum role role)
+{
+    return page->role == role || (role == ROLE_CONSUMER && page->role == ROLE_SELECTOR);
+}
+
 /* A worker of this role at random, ROLE_NONE: of any; or NULL. */
 static struct page *any_of(struct world *world, uint64_t *state, enum role role)
 {
     uint64_t start = random_below(state, WORKERS_MAX);
     for (uint64_t i = 0; i < WORKERS_MAX; i++) {
         struct page *page = &world->pages[(start + i) % WORKERS_MAX];
-        if (page->pid != 0 && !page->killed && (role == ROLE_NONE || page->role == role))
+        if (page->pid != 0 && !page->killed && (role == ROLE_NONE || is_of(page, role)))
             return page;
     }
     return NULL;
@@ -136,7 +144,7 @@ static unsigned count_of(const struct world *world, enum role role)
 {
     unsigned found = 0;
     for (uint32_t i = 0; i < WORKERS_MAX; i++)
-        found += world->pages[i].pid != 0 && world->pages[i].role == role;
+        found += world->pages[i].pid != 0 && is_of(&world->pages[i], role);
     return found;
 }
 
@@ -171,15 +179,26 @@ static void try_rival(struct world *world, struct page *producer)
     kill(producer->pid, SIGCONT);
 }
 
-/* Those that must be there: a producer most of the time, and whoever is to be resumed. */
-static void restore(struct world *world, uint64_t *state, int64_t *producer_due_ns)
+/* A producer most of the time; or as many as there are to be, which may be one too many. */
+static void restore_producers(struct world *world, uint64_t *state)
 {
     int64_t now = now_ns();
-    if (count_of(world, ROLE_PRODUCER) > 0) {
-        *producer_due_ns = now + (int64_t)random_below(state, 60) * MS_NS;
-    } else if (now >= *producer_due_ns) {
+    unsigned most =
+        world->many ? (unsigned)(world->seed >> 8) % (world->bus.max_producers + 1) + 1 : 1;
+    if (count_of(world, ROLE_PRODUCER) >= most) {
+        world->producer_due_ns = now + (int64_t)random_below(state, 60) * MS_NS;
+    } else if (now >= world->producer_due_ns) {
         spawn(world, ROLE_PRODUCER, 0, NULL, ORDER_GO);
+        if (world->many)
+            world->producer_due_ns = now + (int64_t)random_below(state, 40) * MS_NS;
     }
+}
+
+/* Those that must be there: producers, and whoever is to be resumed. */
+static void restore(struct world *world, uint64_t *state)
+{
+    int64_t now = now_ns();
+    restore_producers(world, state);
     for (uint32_t i = 0; i < PLACES; i++) {
         struct place *place = &world->places[i];
         if (place->page == NULL && place->due_ns != 0 && now >= place->due_ns) {
@@ -196,10 +215,27 @@ static void bring_consumer(struct world *world, uint64_t *state, unsigned most)
     struct place *place = &world->places[random_below(state, PLACES)];
     if (count_of(world, ROLE_CONSUMER) >= most)
         return;
-    if (place->page == NULL && place->due_ns == 0 && random_chance(state, 35))
+    /* One that is replaced is told of by what is mapped, of which a selector has more. */
+    if (world->streams == 1 && random_chance(state, 30))
+        spawn(world, ROLE_SELECTOR, 0, NULL, ORDER_GO);
+    else if (place->page == NULL && place->due_ns == 0 && random_chance(state, 35))
         spawn(world, ROLE_CONSUMER, SHMBUS_REQUIRED, place, ORDER_GO);
     else
         spawn(world, ROLE_CONSUMER, kinds[random_below(state, 5)], NULL, ORDER_GO);
+}
+
+/* Those that publish beside each other all go, and it takes a while until others come. */
+static void dismiss_crew(struct world *world, uint64_t *state)
+{
+    for (struct page *page = world->pages; page < world->pages + WORKERS_MAX; page++) {
+        if (page->pid == 0 || page->killed || page->role != ROLE_PRODUCER)
+            continue;
+        if (random_chance(state, 30))
+            put_down(world, page);
+        else
+            atomic_store(&page->order, ORDER_LEAVE);
+    }
+    world->producer_due_ns = now_ns() + (int64_t)random_below(state, 200) * MS_NS;
 }
 
 static void deed(struct world *world, uint64_t *state, unsigned most)
@@ -228,6 +264,8 @@ static void deed(struct world *world, uint64_t *state, unsigned most)
     } else if (what < 97) {
         if (count_of(world, ROLE_LOOKER) < 3)
             spawn(world, ROLE_LOOKER, 0, NULL, ORDER_GO);
+    } else if (what == 99 && world->many) {
+        dismiss_crew(world, state);
     } else {
         try_rival(world, any_of(world, state, ROLE_PRODUCER));
     }
@@ -236,13 +274,13 @@ static void deed(struct world *world, uint64_t *state, unsigned most)
 void schedule_run(struct world *world, uint64_t *state, int64_t seconds_ns)
 {
     int64_t until = now_ns() + seconds_ns;
-    int64_t producer_due_ns = 0;
     unsigned most = 2 + (unsigned)random_below(state, 9);
     unsigned pace_ms = 2 + (unsigned)random_below(state, random_chance(state, 50) ? 25 : 100);
-    while (now_ns() < until && atomic_load(&world->violations) == 0) {
+    while (now_ns() < until && atomic_load(&world->violations) == 0 &&
+           !(world->many && world->incarnations > CREW_KNOWN - 100)) {
         collect(world);
         watch(world);
-        restore(world, state, &producer_due_ns);
+        restore(world, state);
         deed(world, state, most);
         sleep_ns((int64_t)random_below(state, pace_ms) * MS_NS);
     }

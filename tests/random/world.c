@@ -210,6 +210,8 @@ static void choose_pages(struct world *root, uint64_t *state)
 static void choose_geometry(struct world *world, uint64_t *state)
 {
     struct shmbus_bus_options *bus = &world->bus;
+    if (world->many)
+        bus->max_producers = 2 + (uint32_t)random_below(state, CREW_MAX - 1);
     bus->capacity = UINT64_C(16) << (random_chance(state, 50) ? 0 : random_below(state, 4));
     if (random_chance(state, 15))
         bus->capacity = UINT64_C(1024) << random_below(state, 4);
@@ -223,6 +225,7 @@ static void choose_geometry(struct world *world, uint64_t *state)
     atomic_store(&world->acked, bus->first_sequence);
     atomic_store(&world->intent, bus->first_sequence);
     atomic_store(&world->seen, bus->first_sequence);
+    atomic_store(&world->filler, UINT64_MAX);
 }
 
 static void choose_places(struct world *root, uint64_t *state)
@@ -237,17 +240,30 @@ static void choose_places(struct world *root, uint64_t *state)
     }
 }
 
-void world_begin(struct world *root, uint64_t seed)
+int world_is_many(uint64_t seed)
 {
-    uint64_t state = seed;
+    seed ^= UINT64_C(0x3a17);
+    return random_chance(&seed, 35);
+}
+
+static void begin_worlds(struct world *root, const char *name, uint64_t seed)
+{
     for (uint32_t i = 0; i < STREAMS; i++) {
         memset(&root[i], 0, offsetof(struct world, gaps));
         memset(root[i].authors, 0, sizeof root[i].authors);
         root[i].root = root;
         root[i].number = i;
+        root[i].name = name;
+        root[i].many = world_is_many(seed);
         root[i].seed = i == 0 ? seed : random_next(&root[i - 1].seed) ^ seed;
     }
     root->seed = seed;
+}
+
+void world_begin(struct world *root, struct world *twin, uint64_t seed)
+{
+    uint64_t state = seed;
+    begin_worlds(root, twin != NULL ? "random" : "twin", seed);
     struct shmbus_bus_options *bus = &root->bus;
     bus->struct_bytes = sizeof *bus;
     bus->max_consumers = 4 + (uint32_t)random_below(&state, 10);
@@ -256,8 +272,12 @@ void world_begin(struct world *root, uint64_t seed)
     choose_tables(root, &state);
     choose_pages(root, &state);
     choose_places(root, &state);
-    /* Which feed is mapped shows by its inode, which one on hugetlbfs has elsewhere. */
-    root->streams = bus->pages == SHMBUS_PAGES_HUGETLB || random_chance(&state, 40) ? 1 : STREAMS;
+    /* Which feed is mapped shows by its inode, which one on hugetlbfs has elsewhere. Nobody
+     * replaces a bus of many, and nobody one beside which there is another. */
+    root->streams =
+        bus->pages == SHMBUS_PAGES_HUGETLB || random_chance(&state, 40) || root->many || !twin
+            ? 1
+            : STREAMS;
     for (uint32_t i = 1; i < root->streams; i++) {
         root[i].bus = root->bus;
         root[i].bus.max_consumers += i;
@@ -266,16 +286,22 @@ void world_begin(struct world *root, uint64_t seed)
     }
     for (uint32_t i = 0; i < root->streams; i++)
         choose_geometry(&root[i], &state);
+    if (twin != NULL && root->streams == 1 && random_chance(&state, 50)) {
+        root->twin = twin;
+        world_begin(twin, NULL, random_next(&state));
+    }
 }
 
 static void print_one(const struct world *world, double seconds)
 {
     const struct shmbus_bus_options *bus = &world->bus;
     if (world->number == 0)
-        printf("random: bus --seed 0x%016" PRIx64 " --seconds %g: stall %" PRId64 " ms, %" PRIu32
-               " types, rule %" PRIu32 " with %" PRIu32 " names, pages %" PRIu32 "; capacity",
-               world->seed, seconds, bus->stall_ns / MS_NS, bus->type_count, bus->required_rule,
-               bus->required_count, bus->pages);
+        printf("random: %s --seed 0x%016" PRIx64 " --seconds %g: %" PRIu32
+               " producers, stall %" PRId64 " ms, %" PRIu32 " types, rule %" PRIu32 " with %" PRIu32
+               " names, pages %" PRIu32 "; capacity",
+               strcmp(world->name, "twin") == 0 ? "  beside it, by" : "bus", world->seed, seconds,
+               bus->max_producers > 0 ? bus->max_producers : 1, bus->stall_ns / MS_NS,
+               bus->type_count, bus->required_rule, bus->required_count, bus->pages);
     else
         printf("random:   replaced by capacity");
     printf(" %" PRIu64 ", slots of %" PRIu32 ", %" PRIu32 " entries, history %" PRIu64
@@ -291,5 +317,7 @@ void world_print(const struct world *root, double seconds)
 {
     for (uint32_t i = 0; i < root->streams; i++)
         print_one(&root[i], seconds);
+    if (root->twin != NULL)
+        print_one(root->twin, seconds);
     fflush(stdout);
 }
