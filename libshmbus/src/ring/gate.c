@@ -66,7 +66,7 @@ static int may_require(const struct gate *gate, const struct control_entry *entr
     char name[SHMBUS_NAME_MAX + 1] = "";
     if (gate->header->required_rule == SHMBUS_REQUIRED_ANYONE)
         return 1;
-    memcpy(name, entry->name, SHMBUS_NAME_MAX);
+    racing_copy(name, entry->name, SHMBUS_NAME_MAX);
     return layout_may_require(gate->header, gate->feed, name);
 }
 
