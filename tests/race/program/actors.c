@@ -46,7 +46,7 @@ static struct shmbus_producer_options producer_options(const struct publisher *p
 {
     return (struct shmbus_producer_options){
         .struct_bytes = sizeof(struct shmbus_producer_options),
-        .full_timeout_ns = RACE_GUARD,
+        .full_timeout_ns = race_guard(),
         .wait = publisher->wait,
     };
 }
@@ -77,7 +77,8 @@ int publisher_open(struct publisher *publisher)
 {
     struct shmbus_producer_options own = producer_options(publisher);
     publisher_begin(publisher);
-    int result = shmbus_producer_open(publisher->bus, NULL, &own, RACE_GUARD, &publisher->producer);
+    int result =
+        shmbus_producer_open(publisher->bus, NULL, &own, race_guard(), &publisher->producer);
     if (result < 0)
         publisher->producer = NULL;
     return result;
@@ -225,7 +226,7 @@ int reader_open(struct reader *reader)
     reader->options.struct_bytes = sizeof reader->options;
     reader->options.on_event = on_event;
     reader->options.context = reader;
-    reader->options.wait_ns = RACE_GUARD;
+    reader->options.wait_ns = race_guard();
     reader->random = race_seed();
     if (reader->bus == NULL)
         reader->bus = RACE_BUS;
@@ -355,7 +356,7 @@ int reader_go(struct reader *reader, uint64_t messages)
             continue;
         /* It is not there: all that it keeps may be what is waited for. */
         reader_release(reader);
-        result = shmbus_consumer_wait(reader->consumer, RACE_GUARD);
+        result = shmbus_consumer_wait(reader->consumer, race_guard());
         if (result == -ETIMEDOUT)
             race_fail("nothing came after %llu", (unsigned long long)reader->expected);
     }

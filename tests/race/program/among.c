@@ -166,6 +166,14 @@ static void come_and_go(void)
     run(&world, required, observer);
 }
 
+static void refused(void)
+{
+    struct among_world world = world_of(8);
+    share_signal(SHARE_REFUSED, 1);
+    world.messages = 1000;
+    run(&world, required, optional);
+}
+
 static void holes(void)
 {
     struct among_world world = world_of(8);
@@ -177,11 +185,8 @@ static void holes(void)
 }
 
 const struct scenario race_among[] = {
-    {"among_in_slots", 1, in_slots},
-    {"among_unread", 1, unread},
-    {"among_in_slabs", 1, in_slabs},
-    {"among_parts", 1, parts},
-    {"among_come_and_go", 1, come_and_go},
-    {"among_holes", 1, holes},
-    {0},
+    {"among_in_slots", 1, in_slots},       {"among_unread", 1, unread},
+    {"among_in_slabs", 1, in_slabs},       {"among_parts", 1, parts},
+    {"among_come_and_go", 1, come_and_go}, {"among_holes", 1, holes},
+    {"among_refused", 1, refused},         {0},
 };

@@ -51,11 +51,11 @@ static void publish(void *context)
         publisher_close(&publisher);
 }
 
-/* Repairs what it finds, beside the producer and those that join. */
+/* Repairs what it finds, beside the producer and those that join, until so many have ended. */
 static void reap(void *context)
 {
-    (void)context;
-    while (race_goes_on() && share_signalled(ENDED) < MORTALS) {
+    const uint64_t *until = context;
+    while (race_goes_on() && share_signalled(ENDED) < *until) {
         int result = shmbus_reap(RACE_BUS, NULL);
         if (result < 0 && result != -ENOENT)
             race_fail("reap: %s", shmbus_error_text());
@@ -66,11 +66,12 @@ static void consumers_die(void)
 {
     uint32_t required = SHMBUS_REQUIRED;
     uint32_t optional = SHMBUS_OPTIONAL;
+    uint64_t until = MORTALS;
     race_run((struct race_thread[]){{publish, NULL},
                                     {mortal, &required},
                                     {mortal, &required},
                                     {mortal, &optional},
-                                    {reap, NULL}},
+                                    {reap, &until}},
              5);
 }
 
@@ -84,7 +85,7 @@ static void resume(void *context)
     uint64_t number = *(const uint64_t *)context;
     for (uint64_t turn = number; turn < RESUMES && race_goes_on(); turn += TAKERS) {
         struct reader reader = {
-            .options = {.kind = SHMBUS_REQUIRED, .name = "keeper", .grace_ns = RACE_GUARD},
+            .options = {.kind = SHMBUS_REQUIRED, .name = "keeper", .grace_ns = race_guard()},
             .keeps = 3};
         race_await(TURN, turn);
         if (!race_goes_on())
@@ -122,10 +123,11 @@ static void publish_to_keeper(void *context)
 static void places_are_kept(void)
 {
     uint64_t numbers[TAKERS] = {0, 1, 2, 3};
-    struct race_thread threads[1 + TAKERS] = {{publish_to_keeper, NULL}};
+    uint64_t until = TAKERS;
+    struct race_thread threads[2 + TAKERS] = {{publish_to_keeper, NULL}, {reap, &until}};
     for (uint32_t i = 0; i < TAKERS; i++)
-        threads[1 + i] = (struct race_thread){resume, &numbers[i]};
-    race_run(threads, 1 + TAKERS);
+        threads[2 + i] = (struct race_thread){resume, &numbers[i]};
+    race_run(threads, 2 + TAKERS);
 }
 
 /* ---- producers that take over ---- */

@@ -78,7 +78,7 @@ static void join_once(const struct join_world *world, struct reader *reader)
 static void join(void *context)
 {
     const struct join_world *world = context;
-    struct reader reader = {.options = {.wait_ns = RACE_GUARD}};
+    struct reader reader = {.options = {.name = "two"}};
     reader.random = race_seed();
     for (uint64_t i = 0; i < world->times && race_goes_on(); i++)
         join_once(world, &reader);
@@ -129,11 +129,11 @@ static void join_history(void)
 
 static void join_named(void)
 {
-    static const char *const names[] = {"one", "two", "race"};
+    static const char *const names[] = {"one", "two"};
     struct join_world world = {bus_of(32), 24, 2, 40, SHMBUS_REQUIRED, SHMBUS_FROM_TAIL, 0, 0};
     world.bus.required_rule = SHMBUS_REQUIRED_NAMED;
     world.bus.required_names = names;
-    world.bus.required_count = 3;
+    world.bus.required_count = 2;
     run(&world);
 }
 
@@ -151,8 +151,12 @@ static int until_evicted(struct reader *reader)
         return result;
     while (race_goes_on() && shmbus_consumer_valid(reader->consumer, &message) == 1)
         ;
-    racing_copy(copy, message.data, message.length);
-    return shmbus_consumer_next(reader->consumer, &message);
+    /* What it still finds is not to be trusted either: it is told when its cursor is to move. */
+    do {
+        racing_copy(copy, message.data, message.length);
+        result = shmbus_consumer_next(reader->consumer, &message);
+    } while (race_goes_on() && result >= 0);
+    return result;
 }
 
 /* Reads on, and then does not come back in time. */

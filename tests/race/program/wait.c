@@ -15,6 +15,7 @@ struct wait_world {
     uint32_t flags;
     uint64_t messages;
     int required;
+    uint32_t ways; /* BY_...; 0: three of them */
 };
 
 static void publish(void *context)
@@ -28,14 +29,17 @@ static void publish(void *context)
         .classes = {{512, 8}},
         .flags = world->flags,
     };
-    struct publisher publisher = {
-        .bus = world->bus, .ways = BY_COPY | BY_CLAIM | BY_BATCH, .longest = 60, .wait = park};
+    struct publisher publisher = {.bus = world->bus,
+                                  .ways = world->ways != 0 ? world->ways
+                                                           : BY_COPY | BY_CLAIM | BY_BATCH,
+                                  .longest = 60,
+                                  .wait = park};
     publisher_create(&publisher, &options);
     if (!race_goes_on())
         return;
     publisher_await(&publisher, world->required);
     publisher_go(&publisher, world->messages);
-    if (race_goes_on() && shmbus_producer_flush(publisher.producer, RACE_GUARD) < 0)
+    if (race_goes_on() && shmbus_producer_flush(publisher.producer, race_guard()) < 0)
         race_fail("flush: %s", shmbus_error_text());
     publisher_close(&publisher);
 }
@@ -56,7 +60,7 @@ static void run_parked(uint32_t flags, uint64_t messages)
 {
     uint32_t required = SHMBUS_REQUIRED;
     uint32_t optional = SHMBUS_OPTIONAL;
-    struct wait_world world = {RACE_BUS, flags, messages, 2};
+    struct wait_world world = {RACE_BUS, flags, messages, 2, 0};
     race_run((struct race_thread[]){{publish, &world},
                                     {read_parked, &required},
                                     {read_parked, &required},
@@ -104,7 +108,7 @@ static void read_by_descriptor(void *context)
 
 static void by_descriptor(void)
 {
-    struct wait_world world = {RACE_BUS, 0, 2000, 2};
+    struct wait_world world = {RACE_BUS, 0, 2000, 2, 0};
     race_run((struct race_thread[]){{publish, &world},
                                     {read_by_descriptor, NULL},
                                     {read_by_descriptor, NULL}},
@@ -119,7 +123,7 @@ static void select_all(struct shmbus_selector *selector, struct reader *readers)
         struct shmbus_selected selected;
         int result = shmbus_selector_next(selector, &selected);
         if (result == 0)
-            result = shmbus_selector_wait(selector, RACE_GUARD);
+            result = shmbus_selector_wait(selector, race_guard());
         else if (result > 0 && selected.result == 0)
             reader_take(selected.context, &selected.message);
         else if (result > 0)
@@ -152,8 +156,8 @@ static void read_selected(void *context)
 
 static void by_selector(void)
 {
-    struct wait_world one = {RACE_BUS, 0, 1500, 1};
-    struct wait_world other = {OTHER_BUS, 0, 1500, 1};
+    struct wait_world one = {RACE_BUS, 0, 1500, 1, 0};
+    struct wait_world other = {OTHER_BUS, 0, 1500, 1, 0};
     race_run((struct race_thread[]){{publish, &one}, {publish, &other}, {read_selected, NULL}}, 3);
     shmbus_unlink(OTHER_BUS, NULL);
 }
@@ -208,7 +212,7 @@ static void pipeline(void)
     struct stage first = {"first", {NULL}, 0, {NULL}, left_by_first};
     struct stage second = {"second", {"first"}, 1, {left_by_first}, left_by_second};
     struct stage third = {"third", {"first", "second"}, 2, {left_by_first, left_by_second}, NULL};
-    struct wait_world world = {RACE_BUS, 0, 3000, 3};
+    struct wait_world world = {RACE_BUS, 0, 3000, 3, BY_COPY | BY_BATCH | BY_SKIP};
     race_run(
         (struct race_thread[]){
             {publish, &world}, {be_stage, &first}, {be_stage, &second}, {be_stage, &third}},

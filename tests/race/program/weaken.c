@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <string.h>
 
+#define LOADS_MAX 300 /* that pass one store */
+
 const char *weaken_file;
 _Thread_local volatile void *weaken_kept;
 
@@ -13,6 +15,7 @@ static struct weaken_place place;
 static _Atomic uint64_t come_by;
 static _Thread_local uint64_t kept_value;
 static _Thread_local size_t kept_bytes;
+static _Thread_local uint32_t passed_by; /* loads, since it is kept back */
 
 int weaken_is_here(const char *file, int line);
 int weaken_keep(volatile void *to, uint64_t value, size_t bytes);
@@ -47,6 +50,7 @@ int weaken_keep(volatile void *to, uint64_t value, size_t bytes)
     if (!place.is_late)
         return 0;
     weaken_kept = to;
+    passed_by = 0;
     kept_value = value;
     kept_bytes = bytes;
     return 1;
@@ -64,6 +68,6 @@ void weaken_let_go(void)
 
 void weaken_look(const volatile void *from)
 {
-    if (from == weaken_kept)
+    if (from == weaken_kept || ++passed_by == LOADS_MAX)
         weaken_let_go();
 }

@@ -6,8 +6,8 @@
  *
  * A place may also be late: its store is kept back until its thread's next store or exchange. That
  * is what a processor does with a store that is not seq_cst and has no fence behind it, only for
- * longer: loads that follow pass it. So it is the mutant of a store that is followed by a fence,
- * too, without that fence.
+ * longer: a few hundred loads that follow pass it. So it is the mutant of a store that is followed
+ * by a fence, too, without that fence.
  *
  * The two ways are two calls, each with constant orders: a detector has to see which they are.
  */
