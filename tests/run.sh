@@ -112,7 +112,7 @@ for rig in "${wanted[@]}"; do
 done
 
 sections=(run test)
-case $preset in clang | *san | fuzz) sections+=(ci) ;; esac
+case $preset in clang | *san | *san-clang | fuzz) sections+=(ci) ;; esac
 .ci/packages.sh "${sections[@]}"
 
 build=$root/build/$preset
@@ -128,7 +128,7 @@ if [ -n "${SHMBUS_TEST_LONG:-}" ]; then
     export CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-60}
 fi
 case $preset in
-    *san | coverage | fuzz) export CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-4} ;;
+    *san | *san-clang | coverage | fuzz) export CK_TIMEOUT_MULTIPLIER=${CK_TIMEOUT_MULTIPLIER:-4} ;;
 esac
 export UBSAN_OPTIONS=${UBSAN_OPTIONS:-print_stacktrace=1}
 

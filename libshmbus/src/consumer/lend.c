@@ -45,7 +45,7 @@ static int lend_copied_slab(struct shmbus_consumer *consumer, struct slot_header
                             uint64_t stamp)
 {
     uint64_t slab = consumer_slab_of(consumer, consumer->lent.handle);
-    memcpy(consumer->copy, consumer->lent.data, consumer->lent.length);
+    racing_copy(consumer->copy, consumer->lent.data, consumer->lent.length);
     consumer->lent.data = consumer->copy;
     /* ORDER(copy_recheck:B) pairs reclaim:A, settle:A: the copy before the generation */
     atomic_thread_fence(memory_order_acquire);
@@ -73,7 +73,7 @@ int consumer_lend_copy(struct shmbus_consumer *consumer, struct slot_header *slo
             consumer_tell_lost(consumer, consumer->next, 1);
         return result;
     }
-    memcpy(consumer->copy, consumer->lent.data, consumer->lent.length);
+    racing_copy(consumer->copy, consumer->lent.data, consumer->lent.length);
     consumer->lent.data = consumer->copy;
     return ring_recheck(slot, stamp) ? 0 : CONSUMER_AGAIN;
 }

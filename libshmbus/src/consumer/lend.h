@@ -35,13 +35,13 @@ static inline int consumer_lend(struct shmbus_consumer *consumer, struct slot_he
     lent->length = length;
     lent->type = meta_type(meta);
     lent->flags = flags;
-    lent->timestamp_ns = consumer->ring.timestamps ? *ring_timestamp(slot) : 0;
+    lent->timestamp_ns = consumer->ring.timestamps ? (int64_t)racing_word(ring_timestamp(slot)) : 0;
     if (__builtin_expect(!(flags & SHMBUS_MESSAGE_POOLED), 1)) {
         lent->handle = 0;
         lent->data = ring_payload(&consumer->ring, slot);
         return length <= consumer->ring.inline_bytes ? 0 : -EBADMSG;
     }
-    lent->handle = *(const volatile uint64_t *)ring_handle(&consumer->ring, slot);
+    lent->handle = racing_word(ring_handle(&consumer->ring, slot));
     lent->data = consumer_in_slab(consumer, lent->handle, length);
     return lent->data != NULL ? 0 : -EBADMSG;
 }

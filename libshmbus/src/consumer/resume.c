@@ -27,7 +27,7 @@ static int is_ours(const struct shmbus_consumer *consumer, const struct control_
     uint32_t kind = atomic_load_explicit(&entry->kind, memory_order_relaxed);
     if ((state != ENTRY_ACTIVE && state != ENTRY_GRACE) || kind != SHMBUS_REQUIRED)
         return 0;
-    memcpy(name, entry->name, SHMBUS_NAME_MAX);
+    racing_copy(name, entry->name, SHMBUS_NAME_MAX);
     return strcmp(name, consumer->name) == 0;
 }
 

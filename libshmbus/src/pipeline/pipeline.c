@@ -4,6 +4,8 @@
  */
 #include "pipeline/pipeline.h"
 
+#include "layout/racing.h"
+
 #include <string.h>
 
 static struct control_entry *entry_of(const struct pipeline *pipeline, uint32_t index)
@@ -13,7 +15,7 @@ static struct control_entry *entry_of(const struct pipeline *pipeline, uint32_t 
 
 static void copy_name(const char *word, char *out_name)
 {
-    memcpy(out_name, word, SHMBUS_NAME_MAX);
+    racing_copy(out_name, word, SHMBUS_NAME_MAX);
     out_name[SHMBUS_NAME_MAX] = 0;
 }
 
@@ -67,7 +69,7 @@ int pipeline_read(const struct pipeline *pipeline, uint32_t index, struct pipeli
     out_entry->epoch = epoch;
     /* relaxed: a peer's word, only compared with other cursors */
     out_entry->cursor = atomic_load_explicit(&entry->cursor, memory_order_relaxed);
-    out_entry->after_gone = entry->after_gone;
+    racing_copy(&out_entry->after_gone, &entry->after_gone, sizeof out_entry->after_gone);
     copy_name(entry->name, out_entry->name);
     out_entry->after_count = pipeline_read_after(entry, out_entry->after);
     return is_still(entry, epoch);

@@ -70,7 +70,9 @@ static uint32_t judge(const struct shmbus_producer *producer, uint32_t index,
     if (lock_probe(segment->probe_control, LOCK_LIFE + (int64_t)index) == 0) {
         /* relaxed: stored before the state, which was acquired */
         int64_t until_ns = atomic_load_explicit(&look->entry->grace_until_ns, memory_order_relaxed);
-        int is_kept = look->state == ENTRY_GRACE ? now < until_ns : look->entry->grace_ns > 0;
+        int64_t grace_ns;
+        racing_copy(&grace_ns, &look->entry->grace_ns, sizeof grace_ns);
+        int is_kept = look->state == ENTRY_GRACE ? now < until_ns : grace_ns > 0;
         return is_kept ? SHMBUS_HEALTH_GRACE : SHMBUS_HEALTH_DEAD;
     }
     if (health->epoch != look->epoch || health->cursor != look->cursor || look->cursor >= end) {
@@ -169,7 +171,7 @@ static void look_at_one(struct shmbus_producer *producer, uint32_t index, const 
     health->epoch = look->epoch;
     health->cursor = look->cursor;
     health->state = state;
-    memcpy(health->name, look->entry->name, SHMBUS_NAME_MAX);
+    racing_copy(health->name, look->entry->name, SHMBUS_NAME_MAX);
     if (state == SHMBUS_HEALTH_STALLED && blocked && (segment->header.flags & SHMBUS_BUS_EVICT) &&
         blocks(producer, index, look))
         evict(producer, index, look, health);

@@ -56,7 +56,7 @@ void recovery_rebuild_part(const struct ring *ring, struct pool *part, uint64_t 
     for (uint64_t at = end > capacity ? end - capacity : 0; at < end; at++) {
         struct slot_header *slot = ring_slot(ring, at);
         uint64_t stamp = ring_poll(slot);
-        uint64_t handle = *(const volatile uint64_t *)ring_handle(ring, slot);
+        uint64_t handle = racing_word(ring_handle(ring, slot));
         int is_pooled = (meta_flags(ring_meta(slot)) & SHMBUS_MESSAGE_POOLED) != 0;
         /* One that is overwritten meanwhile is below a floor: nobody may read it any more. */
         if (stamp == stamp_make(at, STAMP_PUBLISHED) && is_pooled && ring_recheck(slot, stamp))

@@ -66,7 +66,7 @@ static int may_require(const struct gate *gate, const struct control_entry *entr
     char name[SHMBUS_NAME_MAX + 1] = "";
     if (gate->header->required_rule == SHMBUS_REQUIRED_ANYONE)
         return 1;
-    memcpy(name, entry->name, SHMBUS_NAME_MAX);
+    racing_copy(name, entry->name, SHMBUS_NAME_MAX);
     return layout_may_require(gate->header, gate->feed, name);
 }
 
@@ -96,8 +96,9 @@ static int look_at(struct gate *gate, uint32_t index, uint64_t next, uint64_t *o
      * overwritten
      */
     uint64_t cursor = atomic_load_explicit(&entry->cursor, memory_order_seq_cst);
-    /* relaxed: only tells whether the entry changed hands between the two looks */
-    int same = atomic_load_explicit(&entry->epoch, memory_order_relaxed) == epoch;
+    /* ORDER(scan_again:B) pairs join_epoch:A: if the entry changed hands between the two looks, its
+     * former consumer has read all that it will */
+    int same = atomic_load_explicit(&entry->epoch, memory_order_acquire) == epoch;
     struct gate_seen *seen = &gate->seen[index];
     /* The one before has left, and the one that comes will see the floor. No epoch is 0. */
     if (!same || epoch == 0)

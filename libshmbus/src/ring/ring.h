@@ -22,6 +22,7 @@
 #define SHMBUS_RING_H
 
 #include "layout/layout.h"
+#include "layout/racing.h"
 #include "layout/stamp.h"
 
 struct ring {
@@ -135,7 +136,7 @@ static inline uint64_t ring_after(const struct ring *ring, struct slot_header *s
 {
     if (stamp_state(stamp) != STAMP_SKIPPED)
         return sequence + 1;
-    uint64_t target = *(const volatile uint64_t *)ring_handle(ring, slot);
+    uint64_t target = racing_word(ring_handle(ring, slot));
     return ring_recheck(slot, stamp) && target > sequence && target <= UINT64_MAX / 4 * 3
                ? target
                : sequence + 1;

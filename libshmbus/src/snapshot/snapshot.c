@@ -218,7 +218,7 @@ static void look_at_pipeline(struct shmbus_snapshot *snapshot, uint32_t index,
         .verdicts = segment_verdicts(segment),
     };
     consumer->after_count = pipeline_read_after(entry, consumer->after);
-    consumer->after_gone = entry->after_gone;
+    racing_copy(&consumer->after_gone, &entry->after_gone, sizeof consumer->after_gone);
     consumer->behind =
         consumer->lag > 0 && consumer->after_count > 0 && pipeline_is_behind(&pipeline, index);
 }
@@ -236,7 +236,7 @@ static void look_at_entry(struct shmbus_snapshot *snapshot, uint32_t index)
         return;
     memset(consumer, 0, sizeof *consumer);
     consumer->entry = index;
-    memcpy(consumer->name, entry->name, SHMBUS_NAME_MAX);
+    racing_copy(consumer->name, entry->name, SHMBUS_NAME_MAX);
     /* relaxed: a picture of words that change meanwhile */
     uint64_t epoch = atomic_load_explicit(&entry->epoch, memory_order_relaxed);
     consumer->pid = atomic_load_explicit(&entry->pid, memory_order_relaxed);
@@ -249,7 +249,7 @@ static void look_at_entry(struct shmbus_snapshot *snapshot, uint32_t index)
     consumer->filtered = atomic_load_explicit(&entry->filtered, memory_order_relaxed);
     consumer->aborted = atomic_load_explicit(&entry->aborted, memory_order_relaxed);
     int64_t until_ns = atomic_load_explicit(&entry->grace_until_ns, memory_order_relaxed);
-    consumer->grace_ns = entry->grace_ns;
+    racing_copy(&consumer->grace_ns, &entry->grace_ns, sizeof consumer->grace_ns);
     consumer->life = life_of(segment, index, state, epoch);
     /* For now: all that are heeded. One that was evicted and then died is dead, and is not.
      * relaxed: a picture */
