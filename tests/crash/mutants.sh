@@ -10,33 +10,21 @@ set -euo pipefail
 
 source=${SHMBUS_SOURCE_FOLDER:?the folder of the sources}
 rig=${SHMBUS_CRASH_RIG:?the program of the rig}
-compiler=${SHMBUS_CC:-cc}
 mutants=$source/tests/crash/mutants
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-# Builds FOLDER/src as FOLDER/libshmbus.so.
-build()
-{
-    local sources
-    mapfile -t sources < <(find "$1/src" -name '*.c' | sort)
-    "$compiler" -std=c11 -O2 -fPIC -shared -fvisibility=hidden -fno-semantic-interposition \
-        -D_GNU_SOURCE -DSHMBUS_VERSION_TEXT='"mutant"' -I"$1/src" -I"$source/libshmbus/include" \
-        -Wl,-soname,libshmbus.so.0 -Wl,-z,now -o "$1/libshmbus.so" "${sources[@]}" \
-        -lnuma -lpthread >"$1/build.txt" 2>&1
-}
+# shellcheck source=tests/support/mutants.sh
+. "$source/tests/support/mutants.sh"
+mutants_begin "$work"
 
 # One mutant, quietly; its verdict goes to FOLDER/verdict.
 try()
 {
-    local name=$1 folder=$work/$1 patch=$mutants/$1.patch status=0 words
+    local name=$1 folder=$work/$1 patch=$mutants/$1.patch status=0 words why
     mkdir "$folder"
-    cp -r "$source/libshmbus/src" "$folder/src"
     read -ra words <"$patch"
-    if ! patch -s -d "$folder" -p2 <"$patch" >"$folder/patch.txt" 2>&1; then
-        echo "FAIL mutant_$name: does not apply any more: $(tail -n 1 "$folder/patch.txt")"
-    elif ! build "$folder"; then
-        echo "FAIL mutant_$name: does not build: $(grep -m 1 error "$folder/build.txt")"
+    if ! why=$(mutants_build "$patch" "$folder"); then
+        echo "FAIL mutant_$name: $why"
     else
         LD_PRELOAD=$folder/libshmbus.so timeout 100 "$rig" --until-first --only "${words[2]}" "${words[@]:3}" \
             >"$folder/rig.txt" 2>&1 || status=$?

@@ -9,35 +9,22 @@ set -euo pipefail
 
 source=${SHMBUS_SOURCE_FOLDER:?the folder of the sources}
 rig=${SHMBUS_RANDOM_RIG:?the program of the test}
-compiler=${SHMBUS_CC:-cc}
 seconds=${SHMBUS_MUTANT_SECONDS:-100}
 mutants=$source/tests/random/mutants
 work=$(mktemp -d)
 trap 'rm -rf "$work"' EXIT
-
-# Builds FOLDER/src as FOLDER/libshmbus.so.
-build()
-{
-    local sources
-    mapfile -t sources < <(find "$1/src" -name '*.c' | sort)
-    "$compiler" -std=c11 -O2 -fPIC -shared -fvisibility=hidden -fno-semantic-interposition \
-        -D_GNU_SOURCE -DSHMBUS_VERSION_TEXT='"mutant"' -I"$1/src" -I"$source/libshmbus/include" \
-        -Wl,-soname,libshmbus.so.0 -Wl,-z,now -o "$1/libshmbus.so" "${sources[@]}" \
-        -lnuma -lpthread >"$1/build.txt" 2>&1
-}
+# shellcheck source=tests/support/mutants.sh
+. "$source/tests/support/mutants.sh"
+mutants_begin "$work"
 
 # One mutant; says its verdict. Those of many producers have no use for other buses, nor those for
 # these.
 try()
 {
-    local name=$1 folder=$work/$1 patch=$mutants/$1.patch status=0 only=--one
+    local name=$1 folder=$work/$1 patch=$mutants/$1.patch status=0 only=--one why
     if [[ $name == crew_* ]]; then only=--many; fi
-    mkdir "$folder"
-    cp -r "$source/libshmbus/src" "$folder/src"
-    if ! patch -s -d "$folder" -p2 <"$patch" >"$folder/patch.txt" 2>&1; then
-        echo "FAIL mutant_$name: does not apply any more: $(tail -n 1 "$folder/patch.txt")"
-    elif ! build "$folder"; then
-        echo "FAIL mutant_$name: does not build: $(grep -m 1 error "$folder/build.txt")"
+    if ! why=$(mutants_build "$patch" "$folder"); then
+        echo "FAIL mutant_$name: $why"
     else
         LD_PRELOAD=$folder/libshmbus.so timeout $((seconds * 3 + 120)) "$rig" --seconds "$seconds" \
             --each 3 "$only" >"$folder/rig.txt" 2>&1 || status=$?
