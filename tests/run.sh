@@ -10,8 +10,9 @@ usage()
 {
     cat <<'TEXT'
 Usage: tests/run.sh [OPTION]... [RIG...]
-Builds shmbus in build/NAME and runs the RIGs (without one: all but coverage and mutants, which
-show that other rigs can fail; a RIG that is named brings its mutants along).
+Builds shmbus in build/NAME and runs the RIGs. Without one: all but those that take long (arch,
+coverage, fuzz, numa, race) and mutants, which shows that other rigs can fail; a RIG that is named
+brings its mutants along.
 
   --preset NAME        how to build, out of CMakePresets.json (default: release)
   --without RIG[,RIG]  leave these out
@@ -33,7 +34,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
 # Rigs that run only when they are named.
-on_request=" coverage mutants "
+on_request=" arch coverage fuzz mutants numa race "
 
 # Every rig there is, one a line.
 rigs()

@@ -155,7 +155,7 @@ START_TEST(a_node_that_is_too_small)
     uint64_t memory = (uint64_t)sysconf(_SC_PHYS_PAGES) * (uint64_t)sysconf(_SC_PAGESIZE);
     options.folder = rig_path("endless");
     options.class_count = 1;
-    options.classes[0] = (struct shmbus_pool_class){UINT64_C(1) << 30, (memory >> 30) * 16};
+    options.classes[0] = (struct shmbus_pool_class){UINT64_C(1) << 26, (memory >> 26) * 16};
     for (options.numa = SHMBUS_NUMA_LOCAL; options.numa <= SHMBUS_NUMA_NODE; options.numa += 2) {
         struct feed_header header;
         assert_ok(layout_plan(&options, "bus", 4096, &header));

@@ -41,8 +41,41 @@ static void name_nodes(char *text, size_t room)
             used += (size_t)snprintf(text + used, room - used, "%s%d", used ? " " : "", node);
 }
 
-/* What a node can give: free memory, and that of files on disk, which the kernel drops for it.
- * UINT64_MAX when it does not say. */
+/* What the kernel keeps back of a node's free memory: an allocation that may come from no other
+ * node and would go below that ends in the OOM killer. */
+static uint64_t node_reserve(uint32_t node)
+{
+    char line[256];
+    uint64_t sum = 0;
+    uint64_t free_pages = 0;
+    uint64_t reserve = 0;
+    uint32_t found = UINT32_MAX;
+    FILE *file = fopen("/proc/zoneinfo", "re");
+    if (file == NULL)
+        return 0;
+    while (fgets(line, sizeof line, file) != NULL) {
+        uint64_t pages;
+        sscanf(line, "Node %" SCNu32 ", zone", &found);
+        if (found != node)
+            continue;
+        if (sscanf(line, " pages free %" SCNu64, &pages) == 1) {
+            free_pages = pages;
+        } else if (sscanf(line, " high %" SCNu64, &pages) == 1) {
+            reserve = pages;
+        } else if (strstr(line, " protection: (") != NULL) {
+            /* Kept for those that can use no other zone; rises to the last. The zone's own end. */
+            const char *last = strrchr(line, ' ');
+            if (sscanf(last, " %" SCNu64, &pages) == 1)
+                reserve += pages;
+            sum += reserve < free_pages ? reserve : free_pages;
+        }
+    }
+    fclose(file);
+    return sum * (uint64_t)sysconf(_SC_PAGESIZE);
+}
+
+/* What a node can give: free memory but for the kernel's reserve, and that of files on disk, which
+ * the kernel drops for it. UINT64_MAX when it does not say. */
 static uint64_t node_room(uint32_t node)
 {
     static const char *const parts[] = {"MemFree", "Active(file)", "Inactive(file)"};
@@ -66,7 +99,12 @@ static uint64_t node_room(uint32_t node)
             }
     }
     fclose(file);
-    return found > 0 ? room : UINT64_MAX;
+    if (found == 0)
+        return UINT64_MAX;
+    uint64_t reserve = node_reserve(node);
+    room -= reserve < room ? reserve : room;
+    /* The index and page tables of these pages are the kernel's, too: less than a hundredth. */
+    return room - room / 100;
 }
 
 static int unavailable(void)
@@ -81,7 +119,8 @@ static int bind_node(void *address, uint64_t bytes, uint64_t needed, uint32_t no
     uint64_t room = node_room(node);
     if (room < needed)
         return error_set(-ENOMEM,
-                         "NUMA node %" PRIu32 " has %" PRIu64 " bytes free, %" PRIu64
+                         "NUMA node %" PRIu32 " has %" PRIu64
+                         " bytes free beside the kernel's reserve, %" PRIu64
                          " are needed (use a smaller geometry or another node)",
                          node, room, needed);
     unsigned long mask = 1ul << node;
@@ -90,6 +129,13 @@ static int bind_node(void *address, uint64_t bytes, uint64_t needed, uint32_t no
     if (errno == ENOSYS || errno == EPERM)
         return unavailable();
     return error_set(-ENOMEM, "NUMA node %" PRIu32 ": mbind: %s", node, strerror(errno));
+}
+
+int place_bound_node(uint32_t numa, uint32_t node)
+{
+    if (numa == SHMBUS_NUMA_LOCAL && numa_available() >= 0)
+        return numa_node_of_cpu(sched_getcpu());
+    return numa == SHMBUS_NUMA_NODE ? (int)node : -1;
 }
 
 int place_policy(void *address, uint64_t bytes, uint64_t needed, uint32_t numa, uint32_t node)
@@ -111,7 +157,7 @@ int place_policy(void *address, uint64_t bytes, uint64_t needed, uint32_t numa, 
         return 0;
     }
     if (numa == SHMBUS_NUMA_LOCAL) {
-        int here = numa_node_of_cpu(sched_getcpu());
+        int here = place_bound_node(numa, node);
         int result = here < 0 ? 0 : bind_node(address, bytes, needed, (uint32_t)here);
         return result == -ENOTSUP ? 0 : result;
     }

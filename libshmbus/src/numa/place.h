@@ -16,6 +16,9 @@
  * -ENOMEM or -EINVAL with its text. */
 int place_policy(void *address, uint64_t bytes, uint64_t needed, uint32_t numa, uint32_t node);
 
+/* The one node that such a policy binds to, which for a local one is the caller's; -1: none. */
+int place_bound_node(uint32_t numa, uint32_t node);
+
 /* Touches every page for writing (or reading). Returns 0, -ENOSPC when the file system is full,
  * -ENOMEM, or another errno; no text. */
 int place_populate(void *address, uint64_t bytes, int for_writing);

@@ -146,7 +146,7 @@ static int fill_file(struct segment_draft *draft, int descriptor, uint64_t bytes
         result = segment_map(descriptor, bytes, PROT_READ | PROT_WRITE,
                              wants_thp ? THP_ALIGNMENT : 0, out_address);
     if (result == -ENOMEM && huge_page > 0)
-        return segment_no_huge_pages(segment->name, bytes, huge_page);
+        return segment_no_huge_pages(segment->name, descriptor, bytes, huge_page, -1);
     if (result < 0)
         return segment_errno(-result, segment->name, "its mapping");
     result = place_policy(*out_address, bytes, huge_page > 0 ? 0 : bytes, header->numa,
@@ -157,7 +157,8 @@ static int fill_file(struct segment_draft *draft, int descriptor, uint64_t bytes
         madvise(*out_address, bytes, MADV_HUGEPAGE);
     result = place_populate(*out_address, bytes, 1);
     if (result == -ENOSPC && huge_page > 0)
-        return segment_no_huge_pages(segment->name, bytes, huge_page);
+        return segment_no_huge_pages(segment->name, descriptor, bytes, huge_page,
+                                     place_bound_node(header->numa, header->numa_node));
     if (result == -ENOSPC)
         return no_room(draft, descriptor);
     return result < 0 ? segment_errno(-result, segment->name, "its pages") : 0;

@@ -57,22 +57,33 @@ int segment_choose_hugetlbfs(const char *name, const struct shmbus_bus_options *
     return 0;
 }
 
-int segment_no_huge_pages(const char *name, uint64_t asked, uint64_t page)
+int segment_no_huge_pages(const char *name, int descriptor, uint64_t asked, uint64_t page, int node)
 {
-    char path[96];
+    struct stat taken;
+    char pool[96] = "/sys/kernel/mm";
+    char owner[32] = "";
+    char path[160];
     uint64_t left = 0;
-    snprintf(path, sizeof path, "/sys/kernel/mm/hugepages/hugepages-%" PRIu64 "kB/free_hugepages",
+    if (node >= 0) {
+        snprintf(pool, sizeof pool, "/sys/devices/system/node/node%d", node);
+        snprintf(owner, sizeof owner, " of NUMA node %d", node);
+    }
+    size_t length = strlen(pool);
+    snprintf(pool + length, sizeof pool - length, "/hugepages/hugepages-%" PRIu64 "kB",
              page / 1024);
+    snprintf(path, sizeof path, "%s/free_hugepages", pool);
     FILE *file = fopen(path, "re");
     if (file != NULL) {
         if (fscanf(file, "%" SCNu64, &left) != 1)
             left = 0;
         fclose(file);
     }
+    if (fstat(descriptor, &taken) == 0) /* before this bus took some */
+        left += (uint64_t)taken.st_blocks * 512 / page;
     return error_set(-ENOMEM,
-                     "%s: %" PRIu64 " pages of %" PRIu64 " bytes are needed, the huge page pool "
-                     "has %" PRIu64 " free (raise /proc/sys/vm/nr_hugepages)",
-                     name, asked / page, page, left);
+                     "%s: %" PRIu64 " pages of %" PRIu64 " bytes are needed, the huge page pool%s "
+                     "has %" PRIu64 " free (raise %s/nr_hugepages)",
+                     name, asked / page, page, owner, left, pool);
 }
 
 int segment_write_locator(const struct segment *segment, const uint8_t *id, const char *path)

@@ -165,8 +165,10 @@ void segment_say_replaced(unsigned char *feed, const struct feed_header *header)
 int segment_choose_hugetlbfs(const char *name, const struct shmbus_bus_options *options,
                              char *out_path, size_t room, uint64_t *out_page);
 
-/* The error that the pool of huge pages has too few. */
-int segment_no_huge_pages(const char *name, uint64_t asked, uint64_t page);
+/* The error that the pool of huge pages, or a node's part of it (-1: the whole), has too few for
+ * this file. */
+int segment_no_huge_pages(const char *name, int descriptor, uint64_t asked, uint64_t page,
+                          int node);
 
 /* Writes the locator that leads from the bus's folder to feed on hugetlbfs. */
 int segment_write_locator(const struct segment *segment, const uint8_t *id, const char *path);
