@@ -10,7 +10,8 @@ usage()
 {
     cat <<'TEXT'
 Usage: tests/run.sh [OPTION]... [RIG...]
-Builds shmbus in build/NAME and runs the RIGs (without one: all but coverage, numa and mutants, which show that other rigs can fail; a RIG that is named brings its mutants along).
+Builds shmbus in build/NAME and runs the RIGs (without one: all but coverage, numa, arch and
+mutants, which show that other rigs can fail; a RIG that is named brings its mutants along).
 
   --preset NAME        how to build, out of CMakePresets.json (default: release)
   --without RIG[,RIG]  leave these out
@@ -32,7 +33,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
 # Rigs that run only when they are named.
-on_request=" coverage mutants numa "
+on_request=" coverage mutants numa arch "
 
 # Every rig there is, one a line.
 rigs()
