@@ -262,7 +262,8 @@ static uint32_t find_holders(struct pool *pool)
          * states */
         if (atomic_load_explicit(&entry->state, memory_order_seq_cst) != ENTRY_ACTIVE)
             continue;
-        /* ORDER(holding:B) pairs hold_set:A, hold_clear:A: reads of a slab before its reuse */
+        /* ORDER(holding:B) pairs hold_set:A, hold_clear:A, holds_end:A: reads of a slab before its
+         * reuse */
         if (atomic_load_explicit(&entry->holding, memory_order_seq_cst) == 0)
             continue;
         /* relaxed: stored before state, which was acquired */
@@ -278,7 +279,8 @@ static int is_held(const struct pool *pool, uint32_t holder_count, uint64_t slab
 {
     for (uint32_t i = 0; i < holder_count; i++) {
         struct control_entry *entry = holder_entry(pool, pool->holders[i]);
-        /* ORDER(holds:B) pairs bit_set:A, bit_clear:A: reads of a slab before its reuse */
+        /* ORDER(holds:B) pairs bit_set:A, bit_clear:A, bits_end:A: reads of a slab before its reuse
+         */
         uint64_t word = atomic_load_explicit(&entry->holds[slab / 64], memory_order_seq_cst);
         if (word >> (slab % 64) & 1)
             return 1;

@@ -13,10 +13,12 @@
 
 void recovery_clear_holds(struct control_entry *entry, uint64_t slab_total)
 {
-    /* relaxed: what follows releases them */
     for (uint64_t i = 0; i < layout_hold_words(slab_total); i++)
-        atomic_store_explicit(&entry->holds[i], 0, memory_order_relaxed);
-    atomic_store_explicit(&entry->holding, 0, memory_order_relaxed);
+        /* ORDER(bits_end:A) pairs holds:B: every read of the slabs before their reuse, by a
+         * producer that does not see the state that follows, too */
+        atomic_store_explicit(&entry->holds[i], 0, memory_order_release);
+    /* ORDER(holds_end:A) pairs holding:B: as above */
+    atomic_store_explicit(&entry->holding, 0, memory_order_release);
 }
 
 void recovery_clear_entry(struct control_entry *entry, uint64_t slab_total)
