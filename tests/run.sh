@@ -11,7 +11,7 @@ usage()
     cat <<'TEXT'
 Usage: tests/run.sh [OPTION]... [RIG...]
 Builds shmbus in build/NAME and runs the RIGs. Without one: all but those that take long (arch,
-coverage, fuzz, numa, race) and mutants, which shows that other rigs can fail; a RIG that is named
+coverage, fuzz, models, numa, race) and mutants, which shows that other rigs can fail; a RIG that is named
 brings its mutants along.
 
   --preset NAME        how to build, out of CMakePresets.json (default: release)
@@ -34,7 +34,7 @@ root=$(cd "$(dirname "${BASH_SOURCE[0]}")/.." && pwd)
 cd "$root"
 
 # Rigs that run only when they are named.
-on_request=" arch coverage fuzz mutants numa race "
+on_request=" arch coverage fuzz models mutants numa race "
 
 # Every rig there is, one a line.
 rigs()
