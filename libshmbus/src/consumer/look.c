@@ -206,16 +206,23 @@ static int take_or_go_past(struct shmbus_consumer *consumer, struct slot_header 
     return 0;
 }
 
+/* Is it at the limit that those that it runs after set? One that runs after nobody has none, though
+ * a damaged feed may lead it to the last number that there is. */
+static inline int is_at_limit(const struct shmbus_consumer *consumer)
+{
+    return consumer->next >= consumer->limit && consumer->after != NULL;
+}
+
 int consumer_is_behind(const struct shmbus_consumer *consumer)
 {
-    return consumer->next >= consumer->limit &&
+    return is_at_limit(consumer) &&
            ring_is_final(ring_poll(ring_slot(&consumer->ring, consumer->next)), consumer->next);
 }
 
 /* At the limit, with something at next: a message, or among many producers a hole. */
 static int waits_for_others(const struct shmbus_consumer *consumer)
 {
-    return consumer->next >= consumer->limit &&
+    return is_at_limit(consumer) &&
            stamp_is_of(ring_poll(ring_slot(&consumer->ring, consumer->next)), consumer->next);
 }
 
@@ -275,7 +282,7 @@ static int ended(struct shmbus_consumer *consumer, uint32_t state)
         return 0;
     uint64_t stamp = ring_poll(ring_slot(&consumer->ring, consumer->next));
     if (ring_is_final(stamp, consumer->next) || is_below_floor(consumer, &floor))
-        return consumer->next >= consumer->limit ? 0 : CONSUMER_AGAIN;
+        return is_at_limit(consumer) ? 0 : CONSUMER_AGAIN;
     if (state == BUS_CLOSED)
         return error_constant(-EPIPE, "the stream has ended and all of it was read");
     static const char why[] = "the bus was replaced by one of another geometry (open it again)";

@@ -36,6 +36,9 @@ struct ring {
 /* Makes a view of the ring of a feed that is mapped at feed; the header was checked. */
 struct ring ring_view(void *feed, const struct feed_header *header);
 
+/* No sequence is beyond this. A word that says so is damaged. */
+#define RING_SEQUENCE_MOST (UINT64_MAX / 4 * 3)
+
 /* How often a producer stores the tail: every so many messages, a power of two. */
 static inline uint64_t ring_tail_every(uint64_t capacity)
 {
@@ -136,7 +139,7 @@ static inline uint64_t ring_after(const struct ring *ring, struct slot_header *s
     if (stamp_state(stamp) != STAMP_SKIPPED)
         return sequence + 1;
     uint64_t target = *(const volatile uint64_t *)ring_handle(ring, slot);
-    return ring_recheck(slot, stamp) && target > sequence && target <= UINT64_MAX / 4 * 3
+    return ring_recheck(slot, stamp) && target > sequence && target <= RING_SEQUENCE_MOST
                ? target
                : sequence + 1;
 }
