@@ -72,10 +72,48 @@ START_TEST(the_last_sequence)
 }
 END_TEST
 
+/* Somebody lowers the number of entries that are in use: a producer that has looked at them before
+ * goes on to heed what is held in them. */
+START_TEST(fewer_entries_than_there_are)
+{
+    const struct shmbus_bus_options bus = {.struct_bytes = sizeof bus,
+                                           .capacity = 16,
+                                           .max_producers = _i == 0 ? 1 : 2,
+                                           .class_count = 1,
+                                           .classes = {{64, 4}}};
+    struct shmbus_message message;
+    size_t bytes;
+    uint64_t handle;
+    unsigned char text[60];
+    struct shmbus_producer *producer = support_create(BUS, &bus, NULL);
+    struct shmbus_consumer *consumer = support_join(BUS, SHMBUS_FROM_TAIL);
+    unsigned char *control = map_file("control", &bytes);
+    struct control_shared *shared = (struct control_shared *)(void *)(control + LAYOUT_PAGE);
+    for (uint64_t i = 0; i < 40; i++) {
+        support_fill(text, sizeof text, i);
+        ck_assert_int_eq(shmbus_producer_publish(producer, 1, 0, text, sizeof text), 0);
+        ck_assert_int_eq(shmbus_consumer_next(consumer, &message), 1);
+        ck_assert_int_eq(support_is(message.data, message.length, i), 1);
+        if (i == 20)
+            ck_assert_int_eq(shmbus_consumer_retain(consumer, &message, &handle), 0);
+        if (i == 20)
+            atomic_store(&shared->entries_used, 0);
+    }
+    ck_assert_int_eq(shmbus_consumer_held(consumer, handle, &message), 0);
+    ck_assert_int_eq(shmbus_consumer_valid(consumer, &message), 1);
+    ck_assert_int_eq(support_is(message.data, message.length, 20), 1);
+    ck_assert_int_eq(shmbus_consumer_release(consumer, handle), 0);
+    munmap(control, bytes);
+    shmbus_consumer_close(consumer);
+    shmbus_producer_close(producer);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("found");
     TCase *tcase = support_case(suite, "found", 60);
     tcase_add_loop_test(tcase, the_last_sequence, 0, 8);
+    tcase_add_loop_test(tcase, fewer_entries_than_there_are, 0, 2);
     return support_run(suite);
 }

@@ -256,7 +256,9 @@ static uint32_t find_holders(struct pool *pool)
     uint32_t used = atomic_load_explicit(pool->entries_used, memory_order_seq_cst);
     if (used > pool->max_consumers)
         used = pool->max_consumers;
-    for (uint32_t i = 0; i < used; i++) {
+    if (used > pool->known)
+        pool->known = used;
+    for (uint32_t i = 0; i < pool->known; i++) {
         struct control_entry *entry = holder_entry(pool, i);
         /* ORDER(holder_state:B) pairs join_active:A, leave:A, grace:A, resume:A: generations before
          * states */
