@@ -108,9 +108,31 @@ static void parked(struct peer *peer)
         below(peer, 2) ? below(peer, 3) : support_random(&peer->state), 4);
 }
 
+static void pause_for(struct peer *peer)
+{
+    for (volatile uint64_t i = below(peer, 3000); i > 0;)
+        i = i - 1;
+}
+
+/* A whole batch further on, for as long as it takes to read a message; put back unless its owner
+ * has moved it meanwhile. */
+static void back(struct peer *peer)
+{
+    unsigned char *base =
+        peer->control + 2 * (size_t)LAYOUT_PAGE + below(peer, 2) * peer->entry_bytes;
+    volatile uint64_t *cursor =
+        (volatile uint64_t *)(void *)(base + offsetof(struct control_entry, cursor));
+    uint64_t before = *cursor;
+    *cursor = before + 60;
+    pause_for(peer);
+    if (*cursor == before + 60)
+        *cursor = before;
+    pause_for(peer);
+}
+
 void hostile_run(int line, const char *bus, enum scribble how, uint64_t seed)
 {
-    static void (*const ways[])(struct peer *) = {anywhere, words, pages, parked};
+    static void (*const ways[])(struct peer *) = {anywhere, words, pages, parked, back};
     unsigned char header[LAYOUT_PAGE];
     struct peer peer = {.state = seed};
     struct stat found;

@@ -14,6 +14,7 @@ enum scribble {
     SCRIBBLE_WORDS,    /* fields of the entries, with numbers that may pass for right */
     SCRIBBLE_PAGES,    /* whole pages of zeros, ones, and of another page */
     SCRIBBLE_PARKED,   /* the words of parking */
+    SCRIBBLE_BACK,     /* cursors, which it puts back a moment later */
     SCRIBBLES
 };
 

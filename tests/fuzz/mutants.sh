@@ -2,7 +2,8 @@
 # SPDX-License-Identifier: MIT
 # Shows that the rig can fail: for each patch of mutants/, which puts one defect into a copy of the
 # sources, builds what has to find it and sees that it does, within seconds as a rule. The first line
-# of a patch says which target that is, or "live" for the hostile consumer, and what the defect is.
+# of a patch says which target that is, or "live" for the hostile consumer, "found" for the tests of
+# what was found, and what the defect is.
 #
 # Needs SHMBUS_SOURCE_FOLDER. SHMBUS_MUTANTS: names with commas between them, to try only these.
 set -euo pipefail
@@ -50,6 +51,11 @@ sources_of()
 
 flags=(-std=c11 -O1 -g -D_GNU_SOURCE -DSHMBUS_VERSION_TEXT='"mutant"' -mprfchw)
 
+is_test()
+{
+    [ "$1" = live ] || [ "$1" = found ]
+}
+
 # Builds FOLDER/program: the target with the mutant's objects before the libraries of the preset.
 build_target()
 {
@@ -66,13 +72,15 @@ build_target()
         "$build/libshmbus/libshmbus.a" -lnuma -lpthread
 }
 
-build_live()
+# The same with one of the two tests, by the compiler of the tests.
+build_test()
 {
-    local folder=$1 sources=()
+    local folder=$1 sources=() own=("$source"/tests/fuzz/{hostile,hostile_peer}.c)
+    [ "$2" = live ] || own=("$source/tests/fuzz/test_found.c")
     mapfile -t sources < <(find "$folder/libshmbus/src" -name '*.c')
     # shellcheck disable=SC2046 # the words of flags that they are
     run "${SHMBUS_CC:-cc}" "${flags[@]}" -O2 -I"$folder/libshmbus/src" -I"$source/libshmbus/include" \
-        -I"$source/tests" -o "$folder/program" "$source"/tests/fuzz/{hostile,hostile_peer}.c \
+        -I"$source/tests" -o "$folder/program" "${own[@]}" \
         "$source"/tests/support/{support,child}.c "${sources[@]}" \
         $(pkg-config --cflags --libs check) -lnuma -lpthread
 }
@@ -81,7 +89,7 @@ build_live()
 hunt()
 {
     local folder=$1 target=$2
-    if [ "$target" = live ]; then
+    if is_test "$target"; then
         run timeout $((seconds * 2)) "$folder/program"
         return
     fi
@@ -103,8 +111,8 @@ try()
         echo "FAIL mutant_$name: does not apply any more: $(tail -n 1 "$folder/said.txt")"
         return 1
     fi
-    if [ "$target" = live ]; then
-        build_live "$folder" >"$folder/said.txt" 2>&1 || status=$?
+    if is_test "$target"; then
+        build_test "$folder" "$target" >"$folder/said.txt" 2>&1 || status=$?
     else
         build_target "$folder" "$target" "$path" >"$folder/said.txt" 2>&1 || status=$?
     fi
@@ -114,7 +122,7 @@ try()
     fi
     begun=$SECONDS
     hunt "$folder" "$target" >"$folder/said.txt" 2>&1 || status=$?
-    why=$(grep -aoE 'SUMMARY: .*|^fuzz: found: .*|:[FE]:hostile:.*' "$folder/said.txt" |
+    why=$(grep -aoE 'SUMMARY: .*|^fuzz: found: .*|:[FE]:(hostile|found):.*' "$folder/said.txt" |
         head -n 1 || true)
     if [ $status = 0 ] || [ -z "$why" ]; then
         echo "FAIL mutant_$name: not caught by $target (it ended with $status)"

@@ -109,11 +109,71 @@ START_TEST(fewer_entries_than_there_are)
 }
 END_TEST
 
+struct forger {
+    struct shmbus_producer *producer;
+    struct shmbus_consumer *consumer;
+    struct control_entry *entry;
+    uint32_t length;
+    int count; /* of messages that are published meanwhile */
+};
+
+static void publish_many(const struct forger *forger, int count)
+{
+    static const unsigned char bytes[64];
+    for (int i = 0; i < count; i++)
+        ck_assert_int_eq(shmbus_producer_publish(forger->producer, 1, 0, bytes, forger->length), 0);
+}
+
+/* While the first message is read somebody forges the cursor, the producer goes on over it, and the
+ * cursor is put back. */
+static int read_forged(const struct shmbus_message *message, void *context)
+{
+    const struct forger *forger = context;
+    if (message->sequence != 0)
+        return 0;
+    uint64_t before = atomic_load(&forger->entry->cursor);
+    atomic_store(&forger->entry->cursor, shmbus_producer_next_sequence(forger->producer));
+    publish_many(forger, forger->count);
+    atomic_store(&forger->entry->cursor, before);
+    ck_assert_int_eq(shmbus_consumer_valid(forger->consumer, message), 0);
+    return 0;
+}
+
+/* A cursor that is put back before its owner looks at it: in a slot that was overwritten, and in a
+ * slab that was used again under a slot that was not. */
+START_TEST(a_cursor_that_is_put_back)
+{
+    const struct shmbus_bus_options bus = {.struct_bytes = sizeof bus,
+                                           .capacity = 16,
+                                           .max_producers = 1 + _i / 2,
+                                           .class_count = 1,
+                                           .classes = {{64, 6}}};
+    struct forger forger = {.length = _i % 2 ? 60 : 8, .count = _i % 2 ? 4 : 14};
+    size_t bytes;
+    forger.producer = support_create(BUS, &bus, NULL);
+    forger.consumer = support_join(BUS, SHMBUS_FROM_TAIL);
+    unsigned char *control = map_file("control", &bytes);
+    forger.entry = (struct control_entry *)(void *)(control + 2 * (size_t)LAYOUT_PAGE);
+    publish_many(&forger, 4);
+    int result = shmbus_consumer_poll(forger.consumer, read_forged, &forger, 2);
+    ck_assert_msg(result == -ESTALE, "%d", result);
+    ck_assert_msg(support_says(_i % 2 ? "from 0 to 1," : "from 0 to 0,"), "%s",
+                  shmbus_error_text());
+    ck_assert_int_eq(shmbus_consumer_rejoin(forger.consumer, SHMBUS_FROM_TAIL, 0), 0);
+    publish_many(&forger, 3);
+    ck_assert_int_eq(shmbus_consumer_poll(forger.consumer, ignore, NULL, 9), 3);
+    munmap(control, bytes);
+    shmbus_consumer_close(forger.consumer);
+    shmbus_producer_close(forger.producer);
+}
+END_TEST
+
 int main(void)
 {
     Suite *suite = suite_create("found");
     TCase *tcase = support_case(suite, "found", 60);
     tcase_add_loop_test(tcase, the_last_sequence, 0, 8);
     tcase_add_loop_test(tcase, fewer_entries_than_there_are, 0, 2);
+    tcase_add_loop_test(tcase, a_cursor_that_is_put_back, 0, 4);
     return support_run(suite);
 }

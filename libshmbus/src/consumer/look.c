@@ -20,6 +20,8 @@ int consumer_fail(struct shmbus_consumer *consumer, int code, const char *why)
     consumer->failed = code;
     consumer->why = why;
     consumer->stored = consumer->next;
+    consumer->slab_read = 0;
+    consumer->slab_gone = 0;
     consumer->is_lent = 0;
     consumer->limit = UINT64_MAX;
     consumer->ring.slots = nothing.bytes;
@@ -71,9 +73,21 @@ static inline int own_words_changed(const struct shmbus_consumer *consumer)
            atomic_load_explicit(&entry->state, memory_order_relaxed) != ENTRY_ACTIVE;
 }
 
+/* Was anything of what a required one read in place since it stored its cursor overwritten? That
+ * may be though its words are as it left them: somebody forged its cursor, and put it back. Slots
+ * are overwritten in their order, so the first one tells of all. */
+static inline int was_overwritten(const struct shmbus_consumer *consumer)
+{
+    int has_read = consumer->next != consumer->stored || consumer->is_lent;
+    if (consumer->options.kind != SHMBUS_REQUIRED || !has_read)
+        return 0;
+    return !ring_is_still(ring_slot(&consumer->ring, consumer->stored), consumer->stored) ||
+           consumer_lost_slab(consumer);
+}
+
 int consumer_words_changed(const struct shmbus_consumer *consumer)
 {
-    return consumer->entry != NULL && own_words_changed(consumer);
+    return consumer->entry != NULL && (own_words_changed(consumer) || was_overwritten(consumer));
 }
 
 int consumer_advance(struct shmbus_consumer *consumer)
@@ -83,8 +97,9 @@ int consumer_advance(struct shmbus_consumer *consumer)
         consumer->stored = consumer->next;
         return consumer->orphaned ? orphaned() : 0;
     }
-    if (own_words_changed(consumer))
+    if (own_words_changed(consumer) || was_overwritten(consumer))
         return consumer_evicted(consumer);
+    consumer->slab_read = 0;
     /* relaxed: a count for whoever looks on */
     atomic_store_explicit(&entry->received, consumer->received, memory_order_relaxed);
     /* ORDER(cursor:A) pairs gate_scan:B, after_cursor:B: payloads are read, and holds set, before

@@ -80,7 +80,7 @@ static inline void ring_mark(struct slot_header *slot, uint64_t sequence, uint32
 {
     /* relaxed: the fence below orders it before the payload */
     atomic_store_explicit(&slot->stamp, stamp_make(sequence, state), memory_order_relaxed);
-    /* ORDER(ring_mark:A) pairs ring_recheck:B: mark before payload */
+    /* ORDER(ring_mark:A) pairs ring_recheck:B, ring_still:B: mark before payload */
     atomic_thread_fence(memory_order_release);
 }
 
@@ -115,6 +115,16 @@ static inline int ring_recheck(struct slot_header *slot, uint64_t stamp)
     atomic_thread_fence(memory_order_acquire);
     /* relaxed: the fence above orders it after the payload */
     return atomic_load_explicit(&slot->stamp, memory_order_relaxed) == stamp;
+}
+
+/* Who reads in place, after it read: is the slot still that of this sequence? */
+static inline int ring_is_still(struct slot_header *slot, uint64_t sequence)
+{
+    /* ORDER(ring_still:B) pairs ring_mark:A, claim_mark:A: payload before the second look at the
+     * stamp */
+    atomic_thread_fence(memory_order_acquire);
+    /* relaxed: the fence above orders it after the payload */
+    return stamp_is_of(atomic_load_explicit(&slot->stamp, memory_order_relaxed), sequence);
 }
 
 static inline uint64_t ring_meta(struct slot_header *slot)
