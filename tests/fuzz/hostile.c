@@ -343,6 +343,8 @@ static void observe_to_the_end(int line, void *context)
     (void)context;
     insist(shmbus_consumer_open(BUS, &options, &reader.consumer) == 0, "open: %s",
            shmbus_error_text());
+    while (reader.true_count == 0)
+        insist(read_some(&reader) >= 0, "poll: %s", shmbus_error_text());
     child_tell(line, 0);
     do {
         insist(read_some(&reader) >= 0, "poll: %s", shmbus_error_text());
