@@ -99,6 +99,9 @@ int pub_lists_read_types(struct pub_lists *lists, const char *path)
         /* Kept for as long as this runs: the types point into it. */
         snprintf(where, sizeof(where), "--types: %s: line %lu", path, number);
         result = pub_lists_register(lists, where, line);
+        if (result != CLI_OK) {
+            free(line);
+        }
     }
     fclose(file);
     return result;

@@ -67,6 +67,8 @@ struct shmbus_consumer {
     uint64_t aborted;
     uint64_t hole;          /* the last sequence that was found being written, among many */
     uint32_t hole_looks;    /* how often nothing came there */
+    uint64_t slab_read;     /* a required one's: handle of the slab that it read last; 0: none */
+    uint32_t slab_gone;     /* a slab was reclaimed while it read in place, which nobody may */
     uint64_t lent_slab;     /* that an optional one holds while it is lent; HOLD_COPIED: none */
     uint64_t deadline_at;   /* messages received when the deadline's clock began */
     int64_t deadline_from;  /* when it began; 0: it does not run */
@@ -98,7 +100,8 @@ int consumer_join(struct shmbus_consumer *consumer);
 /* The same with the entry that it has, after it failed. */
 int consumer_join_again(struct shmbus_consumer *consumer);
 
-/* Are this consumer's words not as it left them, or is it evicted? After every read of payloads. */
+/* Are this consumer's words not as it left them, was what it read in place overwritten, or is it
+ * evicted? After every read of payloads. */
 int consumer_words_changed(const struct shmbus_consumer *consumer);
 
 /* They are: fails for good with -ESTALE, and says what not to trust. */
@@ -185,6 +188,12 @@ int consumer_stream_ended(const struct shmbus_consumer *consumer);
 
 /* A claim that was never published is gone past. */
 void consumer_go_past_aborted(struct shmbus_consumer *consumer);
+
+/* A required one reads a slab in place: was the one before reclaimed meanwhile? */
+void consumer_watch_slab(struct shmbus_consumer *consumer, uint64_t handle);
+
+/* Was the slab that it read last reclaimed, or one before it? */
+int consumer_lost_slab(const struct shmbus_consumer *consumer);
 
 /* The message that was lent is finished with. */
 void consumer_finish(struct shmbus_consumer *consumer);

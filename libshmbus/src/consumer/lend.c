@@ -14,14 +14,39 @@ uint64_t consumer_slab_of(const struct shmbus_consumer *consumer, uint64_t handl
     return consumer->header->classes[handle_class(handle)].first_slab + handle_index(handle);
 }
 
+static const _Atomic uint32_t *generation_word(const struct shmbus_consumer *consumer,
+                                               uint64_t slab)
+{
+    return (const _Atomic uint32_t *)(const void *)(consumer->feed +
+                                                    consumer->header->generations.offset) +
+           slab;
+}
+
 /* The generation of a slab now. */
 static uint32_t generation_of(const struct shmbus_consumer *consumer, uint64_t slab)
 {
-    const _Atomic uint32_t *generations =
-        (const _Atomic uint32_t *)(const void *)(consumer->feed +
-                                                 consumer->header->generations.offset);
     /* ORDER(hold_recheck:B) pairs reclaim:A, settle:A: the hold before the generation */
-    return atomic_load_explicit(&generations[slab], memory_order_seq_cst);
+    return atomic_load_explicit(generation_word(consumer, slab), memory_order_seq_cst);
+}
+
+int consumer_lost_slab(const struct shmbus_consumer *consumer)
+{
+    if (consumer->slab_read == 0)
+        return 0;
+    const _Atomic uint32_t *generation =
+        generation_word(consumer, consumer_slab_of(consumer, consumer->slab_read));
+    /* ORDER(slab_still:B) pairs reclaim:A, settle:A: the payload before the generation */
+    atomic_thread_fence(memory_order_acquire);
+    /* relaxed: the fence above orders it */
+    return consumer->slab_gone || atomic_load_explicit(generation, memory_order_relaxed) !=
+                                      handle_generation(consumer->slab_read);
+}
+
+void consumer_watch_slab(struct shmbus_consumer *consumer, uint64_t handle)
+{
+    if (consumer_lost_slab(consumer))
+        consumer->slab_gone = 1;
+    consumer->slab_read = handle;
 }
 
 /* Holds the slab first, and then makes sure that it is still the message's. */

@@ -43,7 +43,11 @@ static inline int consumer_lend(struct shmbus_consumer *consumer, struct slot_he
     }
     lent->handle = racing_word(ring_handle(&consumer->ring, slot));
     lent->data = consumer_in_slab(consumer, lent->handle, length);
-    return lent->data != NULL ? 0 : -EBADMSG;
+    if (lent->data == NULL)
+        return -EBADMSG;
+    if (consumer->options.kind == SHMBUS_REQUIRED)
+        consumer_watch_slab(consumer, lent->handle);
+    return 0;
 }
 
 #endif

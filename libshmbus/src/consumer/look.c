@@ -20,6 +20,8 @@ int consumer_fail(struct shmbus_consumer *consumer, int code, const char *why)
     consumer->failed = code;
     consumer->why = why;
     consumer->stored = consumer->next;
+    consumer->slab_read = 0;
+    consumer->slab_gone = 0;
     consumer->is_lent = 0;
     consumer->limit = UINT64_MAX;
     consumer->ring.slots = nothing.bytes;
@@ -71,9 +73,21 @@ static inline int own_words_changed(const struct shmbus_consumer *consumer)
            atomic_load_explicit(&entry->state, memory_order_relaxed) != ENTRY_ACTIVE;
 }
 
+/* Was anything of what a required one read in place since it stored its cursor overwritten? That
+ * may be though its words are as it left them: somebody forged its cursor, and put it back. Slots
+ * are overwritten in their order, so the first one tells of all. */
+static inline int was_overwritten(const struct shmbus_consumer *consumer)
+{
+    int has_read = consumer->next != consumer->stored || consumer->is_lent;
+    if (consumer->options.kind != SHMBUS_REQUIRED || !has_read)
+        return 0;
+    return !ring_is_still(ring_slot(&consumer->ring, consumer->stored), consumer->stored) ||
+           consumer_lost_slab(consumer);
+}
+
 int consumer_words_changed(const struct shmbus_consumer *consumer)
 {
-    return consumer->entry != NULL && own_words_changed(consumer);
+    return consumer->entry != NULL && (own_words_changed(consumer) || was_overwritten(consumer));
 }
 
 int consumer_advance(struct shmbus_consumer *consumer)
@@ -83,8 +97,9 @@ int consumer_advance(struct shmbus_consumer *consumer)
         consumer->stored = consumer->next;
         return consumer->orphaned ? orphaned() : 0;
     }
-    if (own_words_changed(consumer))
+    if (own_words_changed(consumer) || was_overwritten(consumer))
         return consumer_evicted(consumer);
+    consumer->slab_read = 0;
     /* relaxed: a count for whoever looks on */
     atomic_store_explicit(&entry->received, consumer->received, memory_order_relaxed);
     /* ORDER(cursor:A) pairs gate_scan:B, after_cursor:B: payloads are read, and holds set, before
@@ -206,16 +221,23 @@ static int take_or_go_past(struct shmbus_consumer *consumer, struct slot_header 
     return 0;
 }
 
+/* Is it at the limit that those that it runs after set? One that runs after nobody has none, though
+ * a damaged feed may lead it to the last number that there is. */
+static inline int is_at_limit(const struct shmbus_consumer *consumer)
+{
+    return consumer->next >= consumer->limit && consumer->after != NULL;
+}
+
 int consumer_is_behind(const struct shmbus_consumer *consumer)
 {
-    return consumer->next >= consumer->limit &&
+    return is_at_limit(consumer) &&
            ring_is_final(ring_poll(ring_slot(&consumer->ring, consumer->next)), consumer->next);
 }
 
 /* At the limit, with something at next: a message, or among many producers a hole. */
 static int waits_for_others(const struct shmbus_consumer *consumer)
 {
-    return consumer->next >= consumer->limit &&
+    return is_at_limit(consumer) &&
            stamp_is_of(ring_poll(ring_slot(&consumer->ring, consumer->next)), consumer->next);
 }
 
@@ -275,7 +297,7 @@ static int ended(struct shmbus_consumer *consumer, uint32_t state)
         return 0;
     uint64_t stamp = ring_poll(ring_slot(&consumer->ring, consumer->next));
     if (ring_is_final(stamp, consumer->next) || is_below_floor(consumer, &floor))
-        return consumer->next >= consumer->limit ? 0 : CONSUMER_AGAIN;
+        return is_at_limit(consumer) ? 0 : CONSUMER_AGAIN;
     if (state == BUS_CLOSED)
         return error_constant(-EPIPE, "the stream has ended and all of it was read");
     static const char why[] = "the bus was replaced by one of another geometry (open it again)";

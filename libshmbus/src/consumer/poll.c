@@ -10,8 +10,14 @@
 
 #include <inttypes.h>
 
-static int damaged(const struct shmbus_consumer *consumer)
+/* What a slot says cannot be: damage, unless it is being overwritten under a required consumer,
+ * which only one who forged its cursor brings about. */
+static int damaged(struct shmbus_consumer *consumer)
 {
+    int is_overwritten = consumer->options.kind == SHMBUS_REQUIRED &&
+                         !ring_is_still(ring_slot(&consumer->ring, consumer->next), consumer->next);
+    if (is_overwritten || consumer_words_changed(consumer))
+        return consumer_evicted(consumer);
     return error_set(-EBADMSG,
                      "%s: damaged: message %" PRIu64 " has a length or handle that cannot be "
                      "(remove the bus)",

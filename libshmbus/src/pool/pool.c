@@ -256,7 +256,9 @@ static uint32_t find_holders(struct pool *pool)
     uint32_t used = atomic_load_explicit(pool->entries_used, memory_order_seq_cst);
     if (used > pool->max_consumers)
         used = pool->max_consumers;
-    for (uint32_t i = 0; i < used; i++) {
+    if (used > pool->known)
+        pool->known = used;
+    for (uint32_t i = 0; i < pool->known; i++) {
         struct control_entry *entry = holder_entry(pool, i);
         /* ORDER(holder_state:B) pairs join_active:A, leave:A, grace:A, resume:A: generations before
          * states */
@@ -343,8 +345,8 @@ static uint32_t take_retired(struct pool_class *in, uint64_t floor, uint32_t *ba
         /* relaxed: the fence below orders all of them before the holds are read */
         atomic_store_explicit(&in->generations[batch[i]], generation, memory_order_relaxed);
     }
-    /* ORDER(reclaim:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B: generations before holds
-     */
+    /* ORDER(reclaim:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B, slab_still:B:
+     * generations before holds, and before a byte of the slabs */
     atomic_thread_fence(memory_order_seq_cst);
     return count;
 }
@@ -425,8 +427,8 @@ static void settle_class(struct pool *pool, struct pool_class *in)
         atomic_store_explicit(&in->generations[i], pool_generation(in, i) + 1,
                               memory_order_relaxed);
     }
-    /* ORDER(settle:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B: generations before holds
-     */
+    /* ORDER(settle:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B, slab_still:B: generations
+     * before holds, and before a byte of the slabs */
     atomic_thread_fence(memory_order_seq_cst);
     uint32_t holders = find_holders(pool);
     for (uint32_t i = in->slab_count; i > 0; i--) {

@@ -80,6 +80,7 @@ struct pool {
     _Atomic uint32_t *entries_used;
     const struct layout_verdict *verdicts;
     uint32_t max_consumers;
+    uint32_t known;    /* greatest entries_used ever seen: a consumer may not lower it */
     uint32_t *holders; /* room for max_consumers indices */
 };
 

@@ -33,7 +33,7 @@ static inline int claim_take(struct slot_header *slot, uint64_t stamp, uint64_t 
     if (!atomic_compare_exchange_strong_explicit(&slot->stamp, &stamp, writing,
                                                  memory_order_acq_rel, memory_order_relaxed))
         return 0;
-    /* ORDER(claim_mark:A) pairs ring_recheck:B: claim before payload */
+    /* ORDER(claim_mark:A) pairs ring_recheck:B, ring_still:B: claim before payload */
     atomic_thread_fence(memory_order_release);
     return 1;
 }

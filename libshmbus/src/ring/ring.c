@@ -21,8 +21,9 @@ struct ring ring_view(void *feed, const struct feed_header *header)
 uint64_t ring_find_tail(const struct ring *ring, uint64_t hint)
 {
     uint64_t tail = hint;
-    /* Ends: a lap is finite, and a stamp of the next lap is not the one expected. */
-    for (uint64_t i = 0; i <= ring->mask; i++) {
+    /* Ends: a lap is finite, and a stamp of the next lap is not the one expected. A damaged hint is
+     * not followed over the end of all numbers, back to below itself. */
+    for (uint64_t i = 0; i <= ring->mask && tail <= RING_SEQUENCE_MOST; i++) {
         struct slot_header *slot = ring_slot(ring, tail);
         uint64_t stamp = ring_poll(slot);
         if (!ring_is_final(stamp, tail))

@@ -37,6 +37,9 @@ struct ring {
 /* Makes a view of the ring of a feed that is mapped at feed; the header was checked. */
 struct ring ring_view(void *feed, const struct feed_header *header);
 
+/* No sequence is beyond this. A word that says so is damaged. */
+#define RING_SEQUENCE_MOST (UINT64_MAX / 4 * 3)
+
 /* How often a producer stores the tail: every so many messages, a power of two. */
 static inline uint64_t ring_tail_every(uint64_t capacity)
 {
@@ -78,7 +81,7 @@ static inline void ring_mark(struct slot_header *slot, uint64_t sequence, uint32
 {
     /* relaxed: the fence below orders it before the payload */
     atomic_store_explicit(&slot->stamp, stamp_make(sequence, state), memory_order_relaxed);
-    /* ORDER(ring_mark:A) pairs ring_recheck:B: mark before payload */
+    /* ORDER(ring_mark:A) pairs ring_recheck:B, ring_still:B: mark before payload */
     atomic_thread_fence(memory_order_release);
 }
 
@@ -115,6 +118,16 @@ static inline int ring_recheck(struct slot_header *slot, uint64_t stamp)
     return atomic_load_explicit(&slot->stamp, memory_order_relaxed) == stamp;
 }
 
+/* Who reads in place, after it read: is the slot still that of this sequence? */
+static inline int ring_is_still(struct slot_header *slot, uint64_t sequence)
+{
+    /* ORDER(ring_still:B) pairs ring_mark:A, claim_mark:A: payload before the second look at the
+     * stamp */
+    atomic_thread_fence(memory_order_acquire);
+    /* relaxed: the fence above orders it after the payload */
+    return stamp_is_of(atomic_load_explicit(&slot->stamp, memory_order_relaxed), sequence);
+}
+
 static inline uint64_t ring_meta(struct slot_header *slot)
 {
     /* relaxed: the stamp was acquired first */
@@ -137,7 +150,7 @@ static inline uint64_t ring_after(const struct ring *ring, struct slot_header *s
     if (stamp_state(stamp) != STAMP_SKIPPED)
         return sequence + 1;
     uint64_t target = racing_word(ring_handle(ring, slot));
-    return ring_recheck(slot, stamp) && target > sequence && target <= UINT64_MAX / 4 * 3
+    return ring_recheck(slot, stamp) && target > sequence && target <= RING_SEQUENCE_MOST
                ? target
                : sequence + 1;
 }
