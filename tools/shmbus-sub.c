@@ -47,8 +47,8 @@ static int check_timestamps(const struct sub *sub)
     return CLI_OK;
 }
 
-/* What cannot be written is not passed: this ends as if it had been killed, so that its place is kept
- * before the message, and all that is on the bus from there on. */
+/* What cannot be written is not passed: this ends as if it had been killed, so that its place is
+ * kept before the message, and all that is on the bus from there on. */
 static void leave_place(struct sub *sub, int error)
 {
     report_end(&sub->report, (sub->options.count ? sub->options.count : UINT64_MAX) - sub->left);

@@ -136,11 +136,17 @@ if ! (cd "$source" && cmake --preset fuzz && cmake --build "$build" --parallel "
     echo "FAIL fuzz_mutants: the targets do not build"
     exit 1
 fi
+# Those that may take a minute are for the long form: a run must not fail by chance.
+rare=" handle_index slab_length record_length "
+
 total=0
 caught=0
 for patch in "$mutants"/*.patch; do
     name=$(basename "$patch" .patch)
     [[ ,${SHMBUS_MUTANTS:-$name}, == *,$name,* ]] || continue
+    if [ -z "${SHMBUS_TEST_LONG:-}" ] && [[ $rare == *" $name "* ]]; then
+        continue
+    fi
     total=$((total + 1))
     if try "$name"; then caught=$((caught + 1)); fi
     rm -rf "${work:?}/$name"
