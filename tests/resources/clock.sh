@@ -17,6 +17,10 @@ finish()
 {
     # shellcheck disable=SC2086 # a list of processes
     [ -z "$children" ] || kill -KILL $children 2>/dev/null || true
+    # What libfaketime shares with a process's children stays when that one is killed.
+    for process in $children; do
+        rm -f "/dev/shm/faketime_shm_$process" "/dev/shm/sem.faketime_sem_$process"
+    done
     rm -rf "$work" "$SHMBUS_DIR"
 }
 trap finish EXIT
@@ -33,8 +37,8 @@ check()
     fi
 }
 
-if [ -z "$fake" ] || ! LD_PRELOAD=$fake "$tools/shmbus-stat" --version >"$work/version" 2>&1; then
-    echo "SKIP clock: needs libfaketime, and a build that lets it be preloaded"
+if [ -z "$fake" ]; then
+    echo "SKIP clock: needs libfaketime"
     exit 0
 fi
 
