@@ -7,6 +7,7 @@
  *
  * With -DJOIN the consumer joins after the producer last looked who is there.
  */
+#define MODEL_COPIES
 #include "slabs.h"
 
 /* What an observer copies changes under its hands by design: here it is one atomic word. */
@@ -15,9 +16,9 @@ static void copy_word(void *to, const void *from)
     *(uint64_t *)to = bus_get((_Atomic uint64_t *)(uintptr_t)from);
 }
 
-#define memcpy(to, from, bytes) copy_word(to, from)
+#define racing_copy(to, from, bytes) copy_word(to, from)
 #include "consumer/lend.c"
-#undef memcpy
+#undef racing_copy
 
 #ifdef JOIN
 #include "consumer/join.c"
