@@ -153,7 +153,12 @@ ours()
 # run have ended. Nobody's maps are read: that would keep the locks of the other run's dead.
 is_foreign()
 {
-    find "/dev/shm/$1" -type f -printf ':%i \n' 2>/dev/null | grep -F -f - /proc/locks >/dev/null
+    local major minor inode
+    {
+        find "/dev/shm/$1" -type f -exec stat --format='%Hd %Ld %i' {} + 2>/dev/null || true
+    } | while read -r major minor inode; do
+        printf ' %02x:%02x:%s \n' "$major" "$minor" "$inode"
+    done | grep -F -f - /proc/locks >/dev/null
 }
 
 # Says FAIL for each process that the tests left running, and each segment that they left behind.

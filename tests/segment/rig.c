@@ -2,6 +2,8 @@
 /* Folders, skips, children, mounts and counts for the tests of segments: see rig.h. */
 #include "rig.h"
 
+#include "support/support.h"
+
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -270,20 +272,13 @@ int rig_count_mappings(void)
 int rig_count_locks(const char *bus)
 {
     static const char *const files[] = {"feed", "control", "owner"};
-    char line[256];
+    char text[4096];
     int count = 0;
-    FILE *locks = fopen("/proc/locks", "re");
-    ck_assert_ptr_nonnull(locks);
-    while (fgets(line, sizeof line, locks) != NULL)
-        for (size_t i = 0; i < 3; i++) {
-            struct stat found;
-            char inode[32];
-            if (stat(rig_path("shmbus.%s/%s", bus, files[i]), &found) < 0)
-                continue;
-            snprintf(inode, sizeof inode, ":%ju ", (uintmax_t)found.st_ino);
-            count += strstr(line, inode) != NULL;
-        }
-    fclose(locks);
+    for (size_t i = 0; i < 3; i++) {
+        const char *path = rig_path("shmbus.%s/%s", bus, files[i]);
+        if (access(path, F_OK) == 0)
+            count += support_locks(path, text, sizeof text);
+    }
     return count;
 }
 

@@ -67,6 +67,12 @@ struct shmbus_snapshot *support_look(const char *name);
 /* The counts of one size class. */
 struct shmbus_pool_stats support_pool(struct shmbus_producer *producer, uint32_t class_index);
 
+/* ---- locks (locks.c) ---- */
+
+/* What the kernel lists of locks on a file: their lines, without the numbers in front, sorted.
+ * Returns how many. */
+int support_locks(const char *path, char *text, size_t text_size);
+
 /* ---- processes ---- */
 
 struct child {
