@@ -4,7 +4,6 @@
  * which maps everything read-only and takes no lock, so that a bus never knows it was looked at.
  */
 #include <errno.h>
-#include <getopt.h>
 #include <stdio.h>
 #include <time.h>
 
@@ -12,70 +11,13 @@
 
 #include "cli.h"
 #include "stat.h"
-
-static const char help_text[] =
-    "Usage: shmbus-stat [OPTION]... [BUS]\n"
-    "Without BUS prints a line for each bus of the host; with it a page: state, geometry, ring "
-    "fill,\n"
-    "rate, producers, consumers, pools, types, and where its memory is. Looks on only: changes "
-    "nothing\n"
-    "and holds nobody up.\n"
-    "\n"
-    "  --reap              instead, repair what dead consumers left, on BUS or on every bus, and "
-    "say\n"
-    "                      how many entries that were; the living do it by themselves when they "
-    "need\n"
-    "                      what is left. One with a grace time keeps its place until that is "
-    "over\n"
-    "  --json              print an object of JSON: that of BUS, or {\"buses\":[...]} with one "
-    "for\n"
-    "                      each; null is what you may not know\n"
-    "  --interval SECONDS  how long to measure the rate on a page (default 0.2, 0: not at all)\n"
-    "  --folder DIR        where buses live (default $SHMBUS_DIR, or /dev/shm)\n"
-    "  --help, --version\n"
-    "\n"
-    "In the list, LAG is what the slowest required consumer has still to read. Of a bus whose "
-    "consumers\n"
-    "you may not see, what is about them is unknown; observers leave no trace to be seen. LIFE "
-    "is\n"
-    "alive, stalled (does not go on), dead, grace (died, and its place is kept) or evicted.\n"
-    "Exit status: 0 also for a bus that is closed or whose producer died; 1 if BUS is damaged, "
-    "not\n"
-    "there, not yours to read or to repair, or something else failed; 2 if the command line is "
-    "wrong.\n";
-
-struct stat_options {
-    const char *bus_name; /* NULL: all */
-    const char *folder;
-    int64_t interval_ns;
-    bool json;
-    bool reap;
-};
+#include "stat_options.h"
 
 /* A list of buses on its way to standard output. */
 struct listing {
     const struct stat_options *options;
     uint32_t count;
     int result; /* the worst of them */
-};
-
-enum option_code {
-    OPTION_JSON = 1000,
-    OPTION_REAP,
-    OPTION_INTERVAL,
-    OPTION_FOLDER,
-    OPTION_HELP,
-    OPTION_VERSION,
-};
-
-static const struct option long_options[] = {
-    {"json", no_argument, NULL, OPTION_JSON},
-    {"reap", no_argument, NULL, OPTION_REAP},
-    {"interval", required_argument, NULL, OPTION_INTERVAL},
-    {"folder", required_argument, NULL, OPTION_FOLDER},
-    {"help", no_argument, NULL, OPTION_HELP},
-    {"version", no_argument, NULL, OPTION_VERSION},
-    {NULL, 0, NULL, 0},
 };
 
 /* Measures over the interval, while somebody publishes. */
@@ -231,51 +173,13 @@ static int show_all(const struct stat_options *options)
     return listing.result > written ? listing.result : written;
 }
 
-static int read_options(int count, char **arguments, struct stat_options *options, bool *out_go)
-{
-    int result = CLI_OK;
-    int code = 0;
-    opterr = 0;
-    *out_go = false;
-    while (result == CLI_OK &&
-           (code = getopt_long(count, arguments, ":", long_options, NULL)) != -1) {
-        switch (code) {
-        case OPTION_HELP:
-            return cli_help(help_text);
-        case OPTION_VERSION:
-            return cli_version();
-        case OPTION_JSON:
-            options->json = true;
-            break;
-        case OPTION_REAP:
-            options->reap = true;
-            break;
-        case OPTION_INTERVAL:
-            result = cli_seconds("--interval", optarg, &options->interval_ns);
-            break;
-        case OPTION_FOLDER:
-            options->folder = optarg;
-            break;
-        default:
-            result = cli_bad_option(code, arguments);
-        }
-    }
-    if (result == CLI_OK && count - optind > 1) {
-        result = cli_usage("'%s' is too much: one bus is shown", arguments[optind + 1]);
-    }
-    options->bus_name = arguments[optind];
-    *out_go = result == CLI_OK;
-    return result;
-}
-
 int main(int count, char **arguments)
 {
-    struct stat_options options = {.interval_ns = 200000000};
-    bool go = false;
+    struct stat_options options;
+    int code = CLI_OK;
     cli_begin("shmbus-stat");
-    const int result = read_options(count, arguments, &options, &go);
-    if (!go) {
-        return result;
+    if (!stat_options_read(count, arguments, &options, &code)) {
+        return code;
     }
     if (!options.bus_name) {
         return show_all(&options);

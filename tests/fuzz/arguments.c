@@ -1,12 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Target: the command lines of shmbus-pub and shmbus-sub. An input is which of the two, then the
- * arguments, each ended by a byte of 0.
+ * Target: the command lines of shmbus-pub, shmbus-sub and shmbus-stat. An input is which of them,
+ * then the arguments, each ended by a byte of 0.
  */
 #include "bed.h"
 
 #include "cli.h"
 #include "pub_options.h"
+#include "stat_options.h"
 #include "sub_options.h"
 
 #include <getopt.h>
@@ -14,6 +15,8 @@
 #include <string.h>
 
 #define ARGUMENTS_MOST 40
+
+enum tool { TOOL_SUB, TOOL_PUB, TOOL_STAT, TOOLS };
 
 int LLVMFuzzerInitialize(int *count, char ***arguments)
 {
@@ -44,16 +47,39 @@ static void check_sub(const struct sub_options *options)
         bed_touch(options->after[i], strlen(options->after[i]));
 }
 
-int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+static void check_stat(const struct stat_options *options, int count)
+{
+    if (options->interval_ns < 0 || count - optind > 1)
+        bed_fail("an interval that cannot be, or a word too many");
+    if (options->bus_name != NULL)
+        bed_touch(options->bus_name, strlen(options->bus_name));
+    if (options->folder != NULL)
+        bed_touch(options->folder, strlen(options->folder));
+}
+
+/* Reads a command line as the tool of that number does, and returns the exit code that it gives. */
+static int read_as(int tool, int count, char **arguments)
 {
     static struct pub_options pub;
     static struct sub_options sub;
+    static struct stat_options stat;
+    int code = 0;
+    if (tool == TOOL_PUB && pub_options_read(count, arguments, &pub, &code))
+        check_pub(&pub);
+    if (tool == TOOL_SUB && sub_options_read(count, arguments, &sub, &code))
+        check_sub(&sub);
+    if (tool == TOOL_STAT && stat_options_read(count, arguments, &stat, &code))
+        check_stat(&stat, count);
+    return code;
+}
+
+int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
+{
     struct bed_input rest = {input, size};
     char *given[ARGUMENTS_MOST + 2] = {NULL};
     char *kept[ARGUMENTS_MOST + 2] = {NULL};
     int count = 1;
-    int code = 0;
-    int is_pub = (int)bed_take(&rest, 1) & 1;
+    const int tool = (int)bed_take(&rest, 1) % TOOLS;
     given[0] = (char[]){"tool"};
     for (; rest.left > 0 && count <= ARGUMENTS_MOST; count++) {
         given[count] = kept[count] = bed_string(&rest);
@@ -63,10 +89,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *input, size_t size)
     }
     cli_begin("tool");
     optind = 0;
-    if (is_pub && pub_options_read(count, given, &pub, &code))
-        check_pub(&pub);
-    if (!is_pub && sub_options_read(count, given, &sub, &code))
-        check_sub(&sub);
+    const int code = read_as(tool, count, given);
     if (code < CLI_OK || code > CLI_USAGE)
         bed_fail("an exit code that there is not");
     for (int i = 1; i < count; i++)

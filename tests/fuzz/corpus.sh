@@ -33,6 +33,7 @@ words()
 # Which of the tools, and its arguments.
 pub='\0001'
 sub='\0000'
+stat='\0002'
 words arguments pub_plain $pub ticks
 words arguments pub_ring $pub --capacity 1K --slot 128 --pool 64:4,4K:2 --scrub ticks -
 words arguments pub_format $pub --format=raw:24 --rate 1000 --type 7 --timestamps ticks file
@@ -47,6 +48,9 @@ words arguments sub_required $sub --required --name one --grace 1.5 --after two,
 words arguments sub_read $sub --format json --count 10 --from oldest --type 7,trade --latency ticks
 words arguments sub_from $sub --from 12 --move-up --deadline 0.25 --slack 100 --format hex ticks
 words arguments sub_wait $sub --observe --wait 2 --wait-strategy spin --follow --cpu node:0 --fifo 3 t
+words arguments stat_page $stat --interval 0.5 --folder x ticks
+words arguments stat_list $stat --json --reap
+words arguments stat_two $stat one two
 words arguments help $pub --help
 words arguments version $sub --version
 

@@ -25,6 +25,11 @@ int machine_nodes(void)
     return numa_available() < 0 ? 1 : numa_max_node() + 1;
 }
 
+int machine_has_memory(int node)
+{
+    return numa_bitmask_isbitset(numa_all_nodes_ptr, (unsigned)node);
+}
+
 void machine_run_on(int node)
 {
     ck_assert_msg(numa_run_on_node(node) == 0, "node %d: %s", node, strerror(errno));

@@ -12,6 +12,9 @@
 /* How many nodes this machine has; they are numbered from 0. */
 int machine_nodes(void);
 
+/* Has this node memory, or CPUs only? */
+int machine_has_memory(int node);
+
 /* Lets this process run on that node's CPUs only. */
 void machine_run_on(int node);
 

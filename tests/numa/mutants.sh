@@ -1,9 +1,9 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
 # Shows that the rig can fail: builds the library once for each patch of mutants/, which puts one
-# defect into a copy of one of its sources, boots one machine of two nodes with all of them, and sees
-# that the test that a patch names in its first line ("# test: NAME") fails there with that library.
-# With the true one it passes: numa.sh.
+# defect into a copy of one of its sources, boots a machine of two nodes with them, and one with a node
+# without memory, and sees that the test that a patch names in its first line ("# test: NAME") fails
+# there with that library. With the true one it passes: numa.sh.
 #
 # Needs SHMBUS_SOURCE_FOLDER, SHMBUS_BUILD_FOLDER and SHMBUS_NUMA_RIG (the program); SHMBUS_CC: the
 # compiler.
@@ -76,24 +76,44 @@ for name in "${names[@]}"; do
     make_mutant "$name"
 done
 
+# test_of NAME: the test that a mutant's patch names.
+test_of()
 {
-    echo 'export CK_DEFAULT_TIMEOUT=60 CK_TIMEOUT_MULTIPLIER=4'
-    for name in "${names[@]}"; do
-        read -r _ _ test <"$source/tests/numa/mutants/$name.patch"
-        cat <<JOB
+    sed -n '1s/^# test: //p' "$source/tests/numa/mutants/$1.patch"
+}
+
+# run_machine NODES [BARE]: those mutants whose test is for that machine (boot.sh).
+run_machine()
+{
+    local nodes=$1 bare=${2:-} own name test kind
+    own=$root-$nodes
+    cp -r "$root" "$own"
+    {
+        echo 'export CK_DEFAULT_TIMEOUT=60 CK_TIMEOUT_MULTIPLIER=4'
+        for name in "${names[@]}"; do
+            test=$(test_of "$name")
+            kind=
+            [ "$test" != a_node_without_memory ] || kind=bare
+            [ "$kind" = "$bare" ] || continue
+            cat <<JOB
 status=0
 LD_LIBRARY_PATH=/rig/mutants/$name CK_RUN_CASE=$test timeout 200 ./$(basename "$rig") >/tmp/said 2>&1 ||
     status=\$?
 echo "RAN $name \$status \$(grep -m 1 ':[FE]:' /tmp/said)"
 JOB
-    done
-    echo 'exit 0'
-} >"$root/rig/job"
-boot "$root" 2 "$work/log" || {
-    echo "FAIL numa_mutants: the machine did not get to the end:"
-    cat "$work/log.qemu"
-    tail -n 40 "$work/log.kernel"
+        done
+        echo 'exit 0'
+    } >"$own/rig/job"
+    boot "$own" "$nodes" "$work/log-$nodes" "$bare" || {
+        echo "FAIL numa_mutants: the machine of $nodes nodes did not get to the end:"
+        cat "$work/log-$nodes.qemu"
+        tail -n 40 "$work/log-$nodes.kernel"
+    }
 }
+run_machine 2 &
+run_machine 3 bare &
+wait
+cat "$work"/log-[23] >"$work/log"
 
 caught=0
 for name in "${names[@]}"; do

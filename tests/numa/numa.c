@@ -443,9 +443,37 @@ START_TEST(the_cpus_of_the_bus)
 }
 END_TEST
 
+/* The last node has CPUs only: it is not to be had, and a thread there is given the nearest memory.
+ */
+START_TEST(a_node_without_memory)
+{
+    const int bare = machine_nodes() - 1;
+    struct shmbus_bus_options options = wish(SHMBUS_NUMA_NODE, bare);
+    struct shmbus_producer *producer;
+    uint64_t pages[NODES_MAX];
+    machine_run_on(bare);
+    ck_assert_int_eq(machine_here(), bare);
+    ck_assert_int_eq(shmbus_producer_create("bus", &options, NULL, &producer), -ENXIO);
+    assert_says("has no memory (nodes that have: 0 1)");
+    options.numa = SHMBUS_NUMA_LOCAL;
+    producer = support_create("bus", &options, NULL);
+    assert_bus_on(producer, bare - 1);
+    shmbus_producer_close(producer);
+    options.numa = SHMBUS_NUMA_INTERLEAVE;
+    producer = support_create("bus", &options, NULL);
+    struct machine_file feed = machine_map("bus", "feed");
+    machine_ask(&feed, 0, feed.bytes, pages);
+    for (int node = 0; node < bare; node++)
+        ck_assert_uint_ge(pages[node], feed.bytes / PAGE / (uint64_t)bare);
+    machine_unmap(&feed);
+    shmbus_producer_close(producer);
+}
+END_TEST
+
 int main(void)
 {
-    const TTest *const tests[] = {
+    const TTest *const bare[] = {a_node_without_memory};
+    const TTest *const whole[] = {
         every_region_is_on_the_asked_node,
         the_callers_node,
         another_node_touches_first,
@@ -462,9 +490,12 @@ int main(void)
         printf("SKIP numa: this machine has one NUMA node\n");
         return 77;
     }
+    const int is_bare = !machine_has_memory(machine_nodes() - 1);
+    const TTest *const *tests = is_bare ? bare : whole;
+    const size_t count = is_bare ? sizeof bare / sizeof bare[0] : sizeof whole / sizeof whole[0];
     Suite *suite = suite_create("numa");
     /* A case each: CK_RUN_CASE runs one of them by itself. */
-    for (size_t i = 0; i < sizeof tests / sizeof tests[0]; i++)
+    for (size_t i = 0; i < count; i++)
         tcase_add_test(support_case(suite, tests[i]->name, 240), tests[i]);
     return support_run(suite);
 }

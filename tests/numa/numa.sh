@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Boots a machine of two nodes and one of four, and runs the NUMA tests there; on that of two (in the
-# long form on both) also those of segments and of CPUs that depend on nodes.
+# Boots a machine of two nodes, one of four, and one of three of which the last has CPUs only, and runs
+# the NUMA tests there; on that of two (in the long form also on that of four) those of segments and of
+# CPUs that depend on nodes, too.
 #
 # Needs SHMBUS_SOURCE_FOLDER, SHMBUS_BUILD_FOLDER, SHMBUS_NUMA_RIG (the program) and
 # SHMBUS_NUMA_TESTS (the other programs, a space between two).
@@ -34,7 +35,9 @@ for program in $(basename -a "$@" | xargs); do
 done
 exit \$status
 JOB
-    boot "$work/root-$nodes" "$nodes" "$work/nodes-$nodes" || status=1
+    local bare=
+    [ "$nodes" != 3 ] || bare=bare
+    boot "$work/root-$nodes" "$nodes" "$work/nodes-$nodes" "$bare" || status=1
     echo "$status $((SECONDS - started))" >"$work/nodes-$nodes.status"
 }
 machine 2 "$SHMBUS_NUMA_RIG" "${others[@]}" &
@@ -43,10 +46,11 @@ if [ -n "${SHMBUS_TEST_LONG:-}" ]; then
 else
     machine 4 "$SHMBUS_NUMA_RIG" &
 fi
+machine 3 "$SHMBUS_NUMA_RIG" &
 wait
 
 failed=0
-for nodes in 2 4; do
+for nodes in 2 3 4; do
     read -r status seconds <"$work/nodes-$nodes.status"
     echo "numa: $nodes nodes, $seconds s"
     cat "$work/nodes-$nodes" 2>/dev/null || true

@@ -26,7 +26,7 @@
 #define ASK_BATCH      1024
 #define SAMPLE_PAGES   256
 
-static int node_is_there(uint32_t node)
+static int node_has_memory(uint32_t node)
 {
     return node < SHMBUS_NODES_MAX && (int)node <= numa_max_node() &&
            numa_bitmask_isbitset(numa_all_nodes_ptr, node);
@@ -37,7 +37,7 @@ static void name_nodes(char *text, size_t room)
     size_t used = 0;
     text[0] = 0;
     for (int node = 0; node <= numa_max_node() && used + 12 < room; node++)
-        if (node_is_there((uint32_t)node))
+        if (node_has_memory((uint32_t)node))
             used += (size_t)snprintf(text + used, room - used, "%s%d", used ? " " : "", node);
 }
 
@@ -133,8 +133,11 @@ static int bind_node(void *address, uint64_t bytes, uint64_t needed, uint32_t no
 
 int place_bound_node(uint32_t numa, uint32_t node)
 {
-    if (numa == SHMBUS_NUMA_LOCAL && numa_available() >= 0)
-        return numa_node_of_cpu(sched_getcpu());
+    if (numa == SHMBUS_NUMA_LOCAL && numa_available() >= 0) {
+        int here = numa_node_of_cpu(sched_getcpu());
+        /* From a node that has CPUs only, the kernel goes to the nearest that has memory. */
+        return here >= 0 && node_has_memory((uint32_t)here) ? here : -1;
+    }
     return numa == SHMBUS_NUMA_NODE ? (int)node : -1;
 }
 
@@ -150,7 +153,7 @@ int place_policy(void *address, uint64_t bytes, uint64_t needed, uint32_t numa, 
     if (numa == SHMBUS_NUMA_INTERLEAVE) {
         unsigned long mask = 0;
         for (uint32_t i = 0; i < SHMBUS_NODES_MAX; i++)
-            if (node_is_there(i))
+            if (node_has_memory(i))
                 mask |= 1ul << i;
         if (mbind(address, bytes, MPOL_INTERLEAVE, &mask, SHMBUS_NODES_MAX + 1, 0) < 0)
             return unavailable();
@@ -161,9 +164,12 @@ int place_policy(void *address, uint64_t bytes, uint64_t needed, uint32_t numa, 
         int result = here < 0 ? 0 : bind_node(address, bytes, needed, (uint32_t)here);
         return result == -ENOTSUP ? 0 : result;
     }
-    if (!node_is_there(node)) {
+    if (!node_has_memory(node)) {
         char nodes[256];
         name_nodes(nodes, sizeof nodes);
+        if (node < SHMBUS_NODES_MAX && numa_bitmask_isbitset(numa_nodes_ptr, node))
+            return error_set(-ENXIO, "NUMA node %" PRIu32 " has no memory (nodes that have: %s)",
+                             node, nodes);
         return error_set(-ENXIO, "NUMA node %" PRIu32 " is not there: this machine has %s", node,
                          nodes);
     }
