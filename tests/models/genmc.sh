@@ -29,6 +29,8 @@ check()
         level=(-O1 -Xclang -disable-llvm-passes)
     elif [ "${words[1]}" = rounds ]; then
         options+=(--unroll=4)
+    elif [ "${words[1]}" = racing ]; then
+        options+=(--disable-race-detection)
     fi
     # Copies of four words as the checker can read them; then no private variable is in memory, nor
     # anything that is not called.
