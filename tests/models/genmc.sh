@@ -38,7 +38,8 @@ check()
     "clang$suffix" $(flags "$src") -w -D__CONFIG_GENMC_INODE_DATA_SIZE=64 \
         -isystem "$checker/include" -include "$models/checker.h" "${words[@]:2}" "${level[@]}" \
         -fno-discard-value-names -emit-llvm -S -o - "$models/${words[0]}.c" |
-        sed -E 's/call void @llvm\.memcpy\.p0i8\.p0i8\.i64\(i8\* align 8 (%[^,]+), i8\* align 8 (%[^,]+), i64 32, i1 false\)/call void @checker_copy_words(i8* \1, i8* \2, i64 32)/' \
+        sed -E 's/call void @llvm\.memcpy\.p0i8\.p0i8\.i64\(i8\* align 8 (%[^,]+), i8\* align 8 (%[^,]+), i64 (32|40), i1 false\)/call void @checker_copy_words(i8* \1, i8* \2, i64 \3)/
+            s/call void @llvm\.memcpy\.p0i8\.p0i8\.i64\(i8\* align 8 (%[^,]+), i8\* align 8 (%[^,]+), i64 24, i1 false\)/call void @checker_copy_slab(i8* \1, i8* \2)/' \
             >"$folder/all.ll"
     "opt$suffix" -enable-new-pm=0 -internalize -internalize-public-api-list=main "${before[@]}" \
         -sroa -globaldce "$folder/all.ll" -o "$folder/model.bc"
@@ -89,7 +90,7 @@ patched()
 }
 
 began=$SECONDS
-many explore < <(awk '!/^#/ { print $1, "rc11" } !/^#/ && $3 != "rounds" { print $1, "imm" }' \
+many explore < <(awk '!/^#/ { print $1, "rc11" } !/^#/ && $3 !~ /^(rounds|rc11)$/ { print $1, "imm" }' \
     "$models/list")
 good=$passed
 bad=$failed
