@@ -126,12 +126,11 @@ static int is_wanted(const char *only, const char *name)
 
 static int usage(int status)
 {
-    fprintf(
-        status == 0 ? stdout : stderr,
-        "Usage: crash_rig [--long] [--seed N] [--only PATH[,PATH...]] [--until-first] [--pairs]\n"
-        "                 [--list]\n"
-        "Kills and freezes victims at the instructions of each path, and checks what is "
-        "left.\n");
+    fprintf(status == 0 ? stdout : stderr,
+            "Usage: crash_rig [--long] [--seed N] [--only PATH[,PATH...]] [--until-first]\n"
+            "                 [--pairs | --points] [--part K/N] [--list]\n"
+            "Kills and freezes victims at the instructions of each path, and checks what is "
+            "left.\n");
     return status;
 }
 
@@ -139,16 +138,29 @@ static const struct path *const parts[] = {paths_publish, paths_consume, paths_k
                                            paths_grace,   paths_after,   paths_park,
                                            paths_life,    paths_among,   paths_holes};
 
+/* K/N: of N parts the K-th, from 0. Returns 0 if that is no part. */
+static int take_part(const char *word, struct options *options)
+{
+    char *end;
+    unsigned long which = strtoul(word, &end, 10);
+    unsigned long count = *end == '/' ? strtoul(end + 1, &end, 10) : 0;
+    options->part = (uint32_t)which;
+    options->parts = (uint32_t)count;
+    return *end == 0 && which < count && count <= UINT32_MAX;
+}
+
 static int take_options(int count, char **words, struct options *options)
 {
     static const struct option known[] = {
         {"long", no_argument, NULL, 'l'},       {"seed", required_argument, NULL, 's'},
         {"only", required_argument, NULL, 'o'}, {"until-first", no_argument, NULL, 'f'},
         {"pairs", no_argument, NULL, 'p'},      {"list", no_argument, NULL, 'n'},
+        {"points", no_argument, NULL, 'k'},     {"part", required_argument, NULL, 'q'},
         {"help", no_argument, NULL, 'h'},       {NULL, 0, NULL, 0},
     };
     *options = (struct options){
         .is_long = getenv("SHMBUS_TEST_LONG") != NULL,
+        .parts = 1,
         .seed = (uint64_t)time(NULL) * 1000003 + (uint64_t)getpid(),
     };
     for (int found; (found = getopt_long(count, words, "", known, NULL)) >= 0;) {
@@ -162,9 +174,13 @@ static int take_options(int count, char **words, struct options *options)
             options->until_first = 1;
         else if (found == 'p')
             options->pairs_alone = 1;
+        else if (found == 'k')
+            options->points_alone = 1;
+        else if (found == 'q' && !take_part(optarg, options))
+            return usage(2);
         else if (found == 'h')
             return usage(0);
-        else if (found != 'n')
+        else if (found != 'n' && found != 'q')
             return usage(2);
         for (size_t i = 0; found == 'n' && i < sizeof parts / sizeof parts[0]; i++)
             for (const struct path *path = parts[i]; path->name != NULL; path++)

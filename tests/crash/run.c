@@ -215,6 +215,8 @@ static int is_chosen(const struct worker *worker, const struct options *options,
                      uint64_t *random)
 {
     size_t count = worker->trace.count;
+    if (k % options->parts != options->part)
+        return 0;
     if (options->is_long || count <= SHORT_ALL || worker->trace.points[k].is_seam ||
         k + SHORT_LAST >= count)
         return 1;
@@ -254,7 +256,8 @@ static void run_pairs(struct worker *worker, const struct options *options, uint
 {
     struct outcome *outcome = worker->outcome;
     for (size_t k = 0; k < worker->trace.count; k++) {
-        if (!is_taken(&worker->trace, k, options->is_long ? 0 : SHORT_FIRSTS, random))
+        if (k % options->parts != options->part ||
+            !is_taken(&worker->trace, k, options->is_long ? 0 : SHORT_FIRSTS, random))
             continue;
         run(worker, MODE_REPAIR, k);
         for (size_t j = 0; j < worker->repair.count; j++) {
@@ -278,7 +281,8 @@ void run_all(struct worker *worker, const struct options *options)
     outcome->points = worker->trace.count;
     if (!options->pairs_alone)
         run_points(worker, options, &random);
-    if (worker->path->repair != NULL && !(options->until_first && outcome->violations > 0))
+    if (worker->path->repair != NULL && !options->points_alone &&
+        !(options->until_first && outcome->violations > 0))
         run_pairs(worker, options, &random);
     outcome->is_done = 1;
 }

@@ -21,6 +21,9 @@ struct options {
     int is_long;
     int until_first; /* violation of a path */
     int pairs_alone;
+    int points_alone;
+    uint32_t part; /* of so many parts of the points and pairs: this one alone */
+    uint32_t parts;
     uint64_t seed;
     const char *only;
 };

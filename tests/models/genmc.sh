@@ -15,29 +15,37 @@ checker=${SHMBUS_GENMC:?the folder that GenMC was built in}
 suffix=${SHMBUS_LLVM:--14}
 limit_s=${SHMBUS_GENMC_SECONDS:-1800}
 
+# Copies of structs as the checker can read them.
+copy='call void @llvm\.memcpy\.p0i8\.p0i8\.i64\(i8\* align 8 (%[^,]+), i8\* align 8 (%[^,]+), i64'
+copy_words="s/$copy (32|40), i1 false\)/call void @checker_copy_words(i8* \\1, i8* \\2, i64 \\3)/"
+copy_slab="s/$copy 24, i1 false\)/call void @checker_copy_slab(i8* \\1, i8* \\2)/"
+
 # check NAME SRC MODEL: explores a model over these sources; what the checker says.
 check()
 {
     local name=$1 src=$2 words options=(--disable-estimation "--$3") before=() level=(-O0)
-    local folder
+    local folder copies=$copy_words
     folder=$(mktemp -d -p "$work")
     read -r -a words <<<"$(of_list "$name")"
     level+=(-Xclang -disable-O0-optnone)
     # A local variable of what is called in a loop is free too early for the checker, unless inlined.
-    if [ "${words[1]}" = inline ]; then
+    if [ "${words[1]}" = slabs ]; then
+        copies="$copy_words; $copy_slab"
+    fi
+    if [[ "${words[1]}" =~ ^(inline|slabs)$ ]]; then
         before=(-inline)
         level=(-O1 -Xclang -disable-llvm-passes)
     elif [ "${words[1]}" = rounds ]; then
         options+=(--unroll=4)
+    elif [ "${words[1]}" = racing ]; then
+        options+=(--disable-race-detection)
     fi
-    # Copies of four words as the checker can read them; then no private variable is in memory, nor
-    # anything that is not called.
+    # No private variable is in memory then, nor anything that is not called.
     # shellcheck disable=SC2046 # one flag a word
     "clang$suffix" $(flags "$src") -w -D__CONFIG_GENMC_INODE_DATA_SIZE=64 \
         -isystem "$checker/include" -include "$models/checker.h" "${words[@]:2}" "${level[@]}" \
         -fno-discard-value-names -emit-llvm -S -o - "$models/${words[0]}.c" |
-        sed -E 's/call void @llvm\.memcpy\.p0i8\.p0i8\.i64\(i8\* align 8 (%[^,]+), i8\* align 8 (%[^,]+), i64 32, i1 false\)/call void @checker_copy_words(i8* \1, i8* \2, i64 32)/' \
-            >"$folder/all.ll"
+        sed -E "$copies" >"$folder/all.ll"
     "opt$suffix" -enable-new-pm=0 -internalize -internalize-public-api-list=main "${before[@]}" \
         -sroa -globaldce "$folder/all.ll" -o "$folder/model.bc"
     timeout "$limit_s" "$checker/genmc" "${options[@]}" --input-from-bitcode-file \
@@ -87,7 +95,7 @@ patched()
 }
 
 began=$SECONDS
-many explore < <(awk '!/^#/ { print $1, "rc11" } !/^#/ && $3 != "rounds" { print $1, "imm" }' \
+many explore < <(awk '!/^#/ { print $1, "rc11" } !/^#/ && $3 !~ /^(rounds|rc11)$/ { print $1, "imm" }' \
     "$models/list")
 good=$passed
 bad=$failed

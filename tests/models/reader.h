@@ -21,29 +21,35 @@ static struct shmbus_consumer consumer;
 static const _Atomic uint32_t nobody_behind;
 static const _Atomic uint64_t nobody_waits;
 
-/* It has this entry, and is at its cursor. */
-static inline void reader_begin(uint32_t index, uint32_t kind, uint64_t next)
+/* One has this entry, and is at its cursor. */
+static inline void reader_begin_one(struct shmbus_consumer *one, uint32_t index, uint32_t kind,
+                                    uint64_t next)
 {
 #ifndef MODEL_CHECKER
-    memset(&consumer, 0, sizeof consumer);
+    memset(one, 0, sizeof *one);
 #endif
-    bus_open_ring(&consumer.ring);
-    consumer.next = next;
-    consumer.stored = next;
-    consumer.store_every = 1;
-    consumer.epoch = 1;
-    consumer.entry = bus_entry(index);
-    consumer.eviction = &feed.verdicts[index].evicted;
-    consumer.feed = (unsigned char *)&feed;
-    consumer.header = &segment.header;
-    consumer.state = &feed.state;
-    bus_open(&consumer.segment);
-    consumer.parked_producers = &nobody_waits;
-    consumer.parked_behind = &nobody_behind;
-    consumer.options.kind = kind;
-    consumer.lent_slab = HOLD_COPIED;
-    consumer.limit = UINT64_MAX;
-    consumer.index = index;
+    bus_open_ring(&one->ring);
+    one->next = next;
+    one->stored = next;
+    one->store_every = 1;
+    one->epoch = 1;
+    one->entry = bus_entry(index);
+    one->eviction = &feed.verdicts[index].evicted;
+    one->feed = (unsigned char *)&feed;
+    one->header = &segment.header;
+    one->state = &feed.state;
+    bus_open(&one->segment);
+    one->parked_producers = &nobody_waits;
+    one->parked_behind = &nobody_behind;
+    one->options.kind = kind;
+    one->lent_slab = HOLD_COPIED;
+    one->limit = UINT64_MAX;
+    one->index = index;
+}
+
+static inline void reader_begin(uint32_t index, uint32_t kind, uint64_t next)
+{
+    reader_begin_one(&consumer, index, kind, next);
 }
 
 #endif

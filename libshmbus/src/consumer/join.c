@@ -124,8 +124,8 @@ static void fill_entry(struct shmbus_consumer *consumer)
     consumer->epoch = epoch == evicted || epoch == 0 ? evicted + 1 : epoch;
     if (consumer->epoch == 0)
         consumer->epoch = 1;
-    /* ORDER(join_epoch:A) pairs scan_epoch:B, scan_again:B: the one before has left, and the floor
-     * is not loaded */
+    /* ORDER(join_epoch:A) pairs scan_epoch:B, scan_again:B, way_epoch:B: the one before has left,
+     * and the floor is not loaded */
     atomic_store_explicit(&entry->epoch, consumer->epoch, memory_order_seq_cst);
     /* ORDER(join_fill:A) pairs way_words:B: another epoch before other words */
     atomic_thread_fence(memory_order_release);

@@ -46,8 +46,9 @@ static uint32_t state_of(const struct control_entry *entry)
 
 static uint64_t epoch_of(const struct control_entry *entry)
 {
-    /* relaxed: compared with what it is after the words were copied */
-    return atomic_load_explicit(&entry->epoch, memory_order_relaxed);
+    /* ORDER(way_epoch:B) pairs join_epoch:A: the epoch before the state, which then is not that of
+     * the one before */
+    return atomic_load_explicit(&entry->epoch, memory_order_acquire);
 }
 
 /* After the words were copied: were they those of this epoch? */
@@ -55,7 +56,8 @@ static int is_still(const struct control_entry *entry, uint64_t epoch)
 {
     /* ORDER(way_words:B) pairs join_fill:A: the words before the second look at the epoch */
     atomic_thread_fence(memory_order_acquire);
-    return epoch_of(entry) == epoch;
+    /* relaxed: the fence above orders it after the words */
+    return atomic_load_explicit(&entry->epoch, memory_order_relaxed) == epoch;
 }
 
 int pipeline_read(const struct pipeline *pipeline, uint32_t index, struct pipeline_entry *out_entry)
