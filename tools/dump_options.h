@@ -20,7 +20,7 @@ enum dump_task {
 };
 
 struct dump_options {
-    const char *path;
+    char *path;
     uint32_t task;      /* enum dump_task */
     enum format format; /* with DUMP_MESSAGES */
     uint64_t count;     /* messages to print; 0: all */
