@@ -155,6 +155,7 @@ int record_file_append(struct record_file *file, uint64_t *out_next, int64_t *ou
 int record_file_begin(struct record_file *file, uint64_t sequence)
 {
     const int result = name_of(file->options, sequence, file->path);
+    file->how.next_sequence = sequence;
     return result == CLI_OK ? open_file(file, 0) : result;
 }
 

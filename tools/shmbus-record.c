@@ -148,7 +148,7 @@ static int look_at_bus(struct record *record)
 static int attach(struct record *record, uint64_t next, int64_t created_ns)
 {
     const struct record_options *options = &record->options;
-    if (next != UINT64_MAX && next > 0) {
+    if (next != UINT64_MAX) {
         record->bus.options.from = SHMBUS_FROM_SEQUENCE;
         record->bus.options.from_sequence = next;
         record->bus.options.flags |= SHMBUS_JOIN_MOVE_UP;
@@ -180,7 +180,7 @@ static int begin_file(struct record *record, uint64_t next)
         return record_file_begin(&record->file, cursor);
     }
     cli_note("%s: goes on at sequence %llu", record->file.path, (unsigned long long)cursor);
-    if (next > 0 && cursor > next) {
+    if (cursor > next) {
         const struct shmbus_event lost = {
             .kind = SHMBUS_EVENT_LOST, .first = next, .count = cursor - next};
         note_range(record, &lost);

@@ -65,6 +65,7 @@ struct shmbus_recorder_options {
     const struct shmbus_bus_options *bus; /* what it was made with, types among it; not when a file
                                            * is gone on with */
     int64_t bus_created_ns;               /* tells it from another one of its name */
+    uint64_t next_sequence; /* the first one to come; not when a file is gone on with */
     int32_t level;                        /* of LZ4: below 0 fast, 3 to 12 HC; 0: its default */
     uint32_t queue_blocks;                /* allocated at open, 2 to 4,096; 0: 8 */
     uint64_t block_bytes; /* of records, compressed together, 4 KiB to 1 GiB; 0: 256 KiB */
@@ -78,8 +79,7 @@ struct shmbus_recorder_stats {
     uint64_t records;       /* put so far by this recorder */
     uint64_t plain_bytes;   /* of records, before they were compressed, that were written */
     uint64_t file_bytes;    /* that they took in the file */
-    uint64_t next_sequence; /* after the last record; of a file that is gone on with, after its last
-                             * one; 0 of an empty one */
+    uint64_t next_sequence; /* after the last record, also of a file that is gone on with */
     uint64_t queued_blocks; /* full, and not written yet */
 };
 
@@ -96,7 +96,7 @@ struct shmbus_recording_info {
     uint64_t plain_bytes;          /* of all records */
     uint64_t record_count;         /* records in it */
     uint64_t first_sequence;       /* of the first record; 0 without one */
-    uint64_t next_sequence;        /* after the last record; 0 without one */
+    uint64_t next_sequence;        /* after the last record; without one, the first to come */
     int64_t first_receive_ns;      /* of the first record */
     int64_t last_receive_ns;       /* of the last record */
     struct shmbus_bus_options bus; /* what the bus was made with; its types lie in the recording */

@@ -49,7 +49,8 @@ struct format_header {
     int64_t begun_real_ns;
     int64_t begun_ns;
     uint64_t capacity;
-    uint64_t first_sequence;
+    uint64_t first_sequence; /* of the bus */
+    uint64_t next_sequence;  /* the first one to come */
     uint64_t history;
     int64_t stall_ns;
     uint32_t slot_bytes;
@@ -107,7 +108,7 @@ struct format_record {
 };
 
 static_assert(sizeof(struct format_skip) == 8, "as LZ4 has it");
-static_assert(sizeof(struct format_header) == 344, "no padding");
+static_assert(sizeof(struct format_header) == 352, "no padding");
 static_assert(sizeof(struct format_type) == 12, "no padding");
 static_assert(sizeof(struct format_head) == 72, "no padding");
 static_assert(sizeof(struct format_footer) == 40, "no padding");

@@ -62,11 +62,29 @@ static int check_head(const struct shmbus_recording *recording, const struct for
            head->records > 0 && head->next_sequence > head->first_sequence;
 }
 
+/* Is the head that stands before a block that of the index? */
+static int check_copy(struct shmbus_recording *recording, const struct format_head *head)
+{
+    struct {
+        struct format_skip skip;
+        struct format_head head;
+    } copy;
+    if (head->offset < sizeof copy)
+        return damaged(head->offset, "a block has no head");
+    int result = format_read(recording->file, &copy, sizeof copy, head->offset - sizeof copy);
+    if (result != 0 || copy.skip.magic != FORMAT_HEAD || copy.skip.bytes != sizeof copy.head ||
+        memcmp(&copy.head, head, sizeof copy.head) != 0)
+        return damaged(head->offset - sizeof copy, "a block's head is not that of the index");
+    return 0;
+}
+
 /* Unpacks a block into `plain`; its frame's checksum is LZ4's to check. */
 static int unpack(struct shmbus_recording *recording, const struct format_head *head)
 {
     recording->block = 0;
-    int result = make_room(&recording->packed, &recording->packed_room, head->frame_bytes);
+    int result = check_copy(recording, head);
+    if (result == 0)
+        result = make_room(&recording->packed, &recording->packed_room, head->frame_bytes);
     if (result == 0)
         result = make_room(&recording->plain, &recording->plain_room, head->plain_bytes);
     if (result == 0)
@@ -106,8 +124,11 @@ static int read_index(struct shmbus_recording *recording)
         return format_failed(-ENOMEM, "no memory left for an index");
     recording->head_count = footer->blocks;
     recording->end = footer->index_offset;
-    if (format_read(recording->file, recording->heads, bytes,
-                    footer->index_offset + sizeof(struct format_skip)) != 0 ||
+    struct format_skip skip;
+    if (format_read(recording->file, &skip, sizeof skip, footer->index_offset) != 0 ||
+        skip.magic != FORMAT_INDEX || skip.bytes != bytes ||
+        format_read(recording->file, recording->heads, bytes, footer->index_offset + sizeof skip) !=
+            0 ||
         format_checksum(recording->heads, bytes) != footer->index_checksum)
         return -EBADMSG;
     for (uint64_t i = 0; i < footer->blocks; i++) {
@@ -248,6 +269,7 @@ static int read_header(struct shmbus_recording *recording, uint64_t *out_end)
     recording->info.bus_created_ns = header.bus_created_ns;
     recording->info.begun_real_ns = header.begun_real_ns;
     recording->info.begun_ns = header.begun_ns;
+    recording->info.next_sequence = header.next_sequence;
     *out_end = sizeof skip + skip.bytes;
     return 0;
 }

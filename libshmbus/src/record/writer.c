@@ -266,6 +266,7 @@ static int write_header(struct shmbus_recorder *recorder)
         .begun_ns = now_ns(CLOCK_MONOTONIC),
         .capacity = bus->capacity,
         .first_sequence = bus->first_sequence,
+        .next_sequence = recorder->options.next_sequence,
         .history = bus->history,
         .stall_ns = bus->stall_ns,
         .slot_bytes = bus->slot_bytes,
@@ -292,6 +293,7 @@ static int write_header(struct shmbus_recorder *recorder)
     int result = format_write(recorder->file, content, bytes, 0);
     free(content);
     recorder->end = bytes;
+    recorder->next_sequence = header.next_sequence;
     return result == 0 ? 0 : format_failed(result, "%s", strerror(-result));
 }
 
