@@ -123,7 +123,7 @@ static struct ending record_slowly(const char *path, unsigned count)
     const char *file = file_make("input", input.data, input.length);
     struct tool record = tool_start(ARGUMENTS(RECORD, "--required", "--name", "r", "--from",
                                               "oldest", "--wait", "50", "--level", "12", "--block",
-                                              "1M", "--queue", "2", "-o", path, "slow"));
+                                              "64K", "--queue", "2", "-o", path, "slow"));
     struct tool keeper = tool_start(
         ARGUMENTS(PUB, "--capacity", "64", "--pool", "none", "--slot", "128", "slow", "-"));
     await_consumers("slow", 1);
@@ -143,12 +143,12 @@ static struct ending record_slowly(const char *path, unsigned count)
 START_TEST(required_misses_nothing)
 {
     const char *path = path_in("required.lz4");
-    const struct ending recorded = record_slowly(path, 200000);
+    const struct ending recorded = record_slowly(path, 20000);
     assert_code(recorded, 0);
     assert_in(recorded.err, "cannot be written as fast as the bus is");
     assert_in(recorded.err, "the disk was waited for ");
     assert_not_in(recorded.err, "lost");
-    const struct bytes input = numbered_lines(200000, 40);
+    const struct bytes input = numbered_lines(20000, 40);
     const struct bytes lines = dump(path, NULL);
     assert_bytes(&lines, input.data, input.length);
 }

@@ -93,6 +93,7 @@ static int pack(struct shmbus_recorder *recorder, struct block *block, size_t *o
     const LZ4F_preferences_t how = {
         .frameInfo = {.blockSizeID = LZ4F_max4MB,
                       .contentChecksumFlag = LZ4F_contentChecksumEnabled,
+                      .blockChecksumFlag = LZ4F_blockChecksumEnabled,
                       .contentSize = block->head.plain_bytes},
         .compressionLevel = recorder->options.level,
     };
