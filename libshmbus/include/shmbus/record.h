@@ -66,12 +66,12 @@ struct shmbus_recorder_options {
                                            * is gone on with */
     int64_t bus_created_ns;               /* tells it from another one of its name */
     uint64_t next_sequence; /* the first one to come; not when a file is gone on with */
-    int32_t level;                        /* of LZ4: below 0 fast, 3 to 12 HC; 0: its default */
-    uint32_t queue_blocks;                /* allocated at open, 2 to 4,096; 0: 8 */
-    uint64_t block_bytes; /* of records, compressed together, 4 KiB to 1 GiB; 0: 256 KiB */
-    uint32_t sync;        /* enum shmbus_record_sync */
-    uint32_t flags;       /* SHMBUS_RECORD_... */
-    int64_t sync_ns;      /* with SHMBUS_RECORD_SYNC_TIME */
+    int32_t level;          /* of LZ4: below 0 fast, 3 to 12 HC; 0: its default */
+    uint32_t queue_blocks;  /* allocated at open, 2 to 4,096; 0: 8 */
+    uint64_t block_bytes;   /* of records, compressed together, 4 KiB to 1 GiB; 0: 256 KiB */
+    uint32_t sync;          /* enum shmbus_record_sync */
+    uint32_t flags;         /* SHMBUS_RECORD_... */
+    int64_t sync_ns;        /* with SHMBUS_RECORD_SYNC_TIME */
 };
 
 /* What was recorded so far, in this file. */
