@@ -23,6 +23,7 @@ static void record_and_replay(const char *events)
     const char *later[] = {MARKET_STRATEGY, "replayed", "--wait", "600", NULL};
     const char *replay[] = {SHMBUS_REPLAY, "--speed", "100",      "--wait-consumers",
                             "1",           recording, "replayed", NULL};
+    remove(recording);
     rig_run("reference", reference, 0);
 
     pid_t recorder = rig_start("record", record);
