@@ -38,7 +38,10 @@ static const char *parse_type(const char *at, struct field *field)
     uint32_t bytes = 0;
     field->big = *at == '>' || (*at == '=' && BYTE_ORDER == BIG_ENDIAN);
     at += strchr("<>=|", *at) && *at != '\0';
-    field->kind = *at == '?' ? 'b' : *at;
+    field->kind = *at;
+    if (*at == '?') {
+        field->kind = 'b';
+    }
     if (*at == '?' && (at[1] == '\0' || at[1] == ',')) {
         field->bytes = 1;
         return at + 1;
@@ -121,7 +124,7 @@ static int put_float(const struct field *field, uint64_t bits, bool json, char *
 static int put_text(const struct field *field, const unsigned char *at, bool json,
                     struct output *output)
 {
-    char *room = output_room(output, FIELD_BYTES_MOST * TEXT_JSON_GROWTH);
+    char *room = output_room(output, (size_t)FIELD_BYTES_MOST * TEXT_JSON_GROWTH);
     const size_t length = field->kind == 'S' ? strnlen((const char *)at, field->bytes) : 0;
     if (!room) {
         return output->error;

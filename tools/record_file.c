@@ -51,7 +51,7 @@ static int last_name(const struct record_options *options, char out[PATH_MAX], b
 {
     static const char digits[] = "[0-9][0-9][0-9][0-9][0-9]";
     const size_t stem = stem_length(options->path);
-    char pattern[2 * PATH_MAX + 5 * sizeof(digits)];
+    char pattern[(size_t)2 * PATH_MAX + 5 * sizeof(digits)];
     size_t used = 0;
     glob_t names;
     *out_found = false;

@@ -280,7 +280,7 @@ static int write_header(struct shmbus_recorder *recorder)
         header.classes[i].slab_bytes = bus->classes[i].slab_bytes;
         header.classes[i].slab_count = bus->classes[i].slab_count;
     }
-    strcpy(header.bus_name, recorder->options.bus_name);
+    memcpy(header.bus_name, recorder->options.bus_name, strlen(recorder->options.bus_name));
     read_boot_id(header.boot_id);
     struct format_skip skip = {.magic = FORMAT_HEADER};
     size_t bytes = sizeof skip + sizeof header;
