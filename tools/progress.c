@@ -23,20 +23,31 @@ static double rate_of(uint64_t count, int64_t elapsed_ns)
     return elapsed_ns > 0 ? (double)count * 1e9 / (double)elapsed_ns : 0;
 }
 
-void progress_tick(struct progress *progress, const char *doing, struct shmbus_producer *producer,
-                   uint64_t sent)
+bool progress_due(struct progress *progress, uint64_t sent, double *out_rate)
 {
     if (!progress->shown) {
-        return;
+        return false;
     }
     const int64_t now_ns = cli_now_ns();
     if (now_ns - progress->last_ns < TICK_NS) {
+        return false;
+    }
+    *out_rate = rate_of(sent - progress->last_sent, now_ns - progress->last_ns);
+    progress->last_ns = now_ns;
+    progress->last_sent = sent;
+    return true;
+}
+
+void progress_tick(struct progress *progress, const char *doing, struct shmbus_producer *producer,
+                   uint64_t sent)
+{
+    double rate = 0;
+    uint64_t lag = 0;
+    if (!progress_due(progress, sent, &rate)) {
         return;
     }
-    uint64_t lag = 0;
     const int consumers = shmbus_producer_required(producer, &lag);
-    fprintf(stderr, "\r\033[K%s: %llu sent, %.0f/s, ", doing, (unsigned long long)sent,
-            rate_of(sent - progress->last_sent, now_ns - progress->last_ns));
+    fprintf(stderr, "\r\033[K%s: %llu sent, %.0f/s, ", doing, (unsigned long long)sent, rate);
     if (consumers > 0) {
         fprintf(stderr, "slowest of %d required consumers %llu behind", consumers,
                 (unsigned long long)lag);
@@ -44,8 +55,6 @@ void progress_tick(struct progress *progress, const char *doing, struct shmbus_p
         fputs("no required consumer", stderr);
     }
     progress->line_open = true;
-    progress->last_ns = now_ns;
-    progress->last_sent = sent;
 }
 
 void progress_break(struct progress *progress)

@@ -22,6 +22,10 @@ struct progress {
 /* Begins now, with nothing sent. */
 void progress_begin(struct progress *progress);
 
+/* Is a line to be shown, half a second after the last? Then *out_rate receives messages a second.
+ */
+bool progress_due(struct progress *progress, uint64_t sent, double *out_rate);
+
 /* Shows the line if half a second has gone by since the last; `doing` is a word in front of it. */
 void progress_tick(struct progress *progress, const char *doing, struct shmbus_producer *producer,
                    uint64_t sent);

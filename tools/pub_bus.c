@@ -1,18 +1,23 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The bus as shmbus-pub has it: see pub_bus.h. The library finds out by itself who died or stalls
- * while it waits; in between it is asked here, a few times a second.
+ * The bus as shmbus-pub and shmbus-replay have it: see pub_bus.h. The library finds out by itself
+ * who died or stalls while it waits; in between it is asked here, a few times a second.
  */
 #include "pub_bus.h"
 
 #include <errno.h>
+#include <stdbool.h>
 #include <stddef.h>
 
 #include "cli.h"
+#include "pace.h"
+#include "stop.h"
 #include "text.h"
 
-#define LOOK_NS 200000000
-#define NAME_NS 2000000000 /* between two looks at whether the name still leads here */
+#define SLICE_NS  200000000
+#define ATTACH_NS 10000000
+#define LOOK_NS   200000000
+#define NAME_NS   2000000000 /* between two looks at whether the name still leads here */
 
 /* A bus of the name, as it was at one time. */
 struct sight {
@@ -124,11 +129,11 @@ static int settle(struct pub_bus *bus, const struct sight *before)
     return result;
 }
 
-int pub_bus_create(struct pub_bus *bus, int64_t full_timeout_ns)
+int pub_bus_create(struct pub_bus *bus)
 {
     const struct shmbus_producer_options behaviour = {
         .struct_bytes = sizeof(behaviour),
-        .full_timeout_ns = full_timeout_ns,
+        .full_timeout_ns = SLICE_NS,
         .context = bus,
         .on_health = on_health,
         .wait = {.strategy = bus->options->wait_strategy},
@@ -183,7 +188,11 @@ void pub_bus_look(struct pub_bus *bus)
     }
 }
 
-bool pub_bus_only_stalled(struct pub_bus *bus)
+/*
+ * At the end, on a bus that evicts: is nobody left to be waited for but stalled ones? They are
+ * named. They can still read all of it, since nothing more is written.
+ */
+static bool only_stalled(struct pub_bus *bus)
 {
     static struct shmbus_health health[SHMBUS_CONSUMERS_MAX];
     if ((bus->options->bus.flags & SHMBUS_BUS_EVICT) == 0) {
@@ -207,4 +216,73 @@ bool pub_bus_only_stalled(struct pub_bus *bus)
         }
     }
     return true;
+}
+
+int pub_bus_failed(struct pub_bus *bus, int error)
+{
+    progress_break(bus->progress);
+    return cli_bus_failed(bus->options->bus_name, error, NULL);
+}
+
+int pub_bus_wait_consumers(struct pub_bus *bus)
+{
+    const uint64_t wanted = bus->options->wait_consumers;
+    while (wanted > 0 && stop_count() == 0) {
+        const int count = shmbus_producer_required(bus->producer, NULL);
+        if (count < 0) {
+            return pub_bus_failed(bus, count);
+        }
+        if ((uint64_t)count >= wanted) {
+            break;
+        }
+        progress_tick(bus->progress, "waiting for consumers to attach", bus->producer, 0);
+        pub_bus_look(bus);
+        pace_sleep(cli_now_ns() + ATTACH_NS);
+    }
+    return CLI_OK;
+}
+
+/* Waits until consumers have read all, or until a second signal says not to. */
+static int flush(struct pub_bus *bus, uint64_t sent)
+{
+    bool told = false;
+    for (;;) {
+        const int result = shmbus_producer_flush(bus->producer, SLICE_NS);
+        if (result != -ETIMEDOUT) {
+            return result == 0 ? CLI_OK : pub_bus_failed(bus, result);
+        }
+        progress_tick(bus->progress, "flushing", bus->producer, sent);
+        if (only_stalled(bus)) {
+            return CLI_OK;
+        }
+        if (stop_count() > 1) {
+            uint64_t lag = 0;
+            shmbus_producer_required(bus->producer, &lag);
+            progress_break(bus->progress);
+            return cli_failed("bus '%s': given up with the slowest consumer %llu messages behind",
+                              bus->options->bus_name, (unsigned long long)lag);
+        }
+        if (stop_count() > 0 && !told) {
+            progress_break(bus->progress);
+            cli_failed("waiting for consumers to read the rest (a second signal gives up)");
+            told = true;
+        }
+    }
+}
+
+int pub_bus_finish(struct pub_bus *bus, uint64_t sent)
+{
+    const struct pub_options *options = bus->options;
+    int result = flush(bus, sent);
+    progress_end(bus->progress, sent);
+    shmbus_producer_close(bus->producer);
+    if (!options->keep) {
+        const int error = shmbus_unlink(options->bus_name, options->bus.folder);
+        /* Gone, or somebody else's by now: both mean that it is not ours to remove. */
+        if (error != 0 && error != -ENOENT && error != -EBUSY) {
+            const int removed = cli_bus_failed(options->bus_name, error, NULL);
+            result = removed > result ? removed : result;
+        }
+    }
+    return result;
 }

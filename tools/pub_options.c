@@ -247,7 +247,7 @@ static int read_huge(const char *text, struct shmbus_bus_options *bus)
     return CLI_OK;
 }
 
-static int read_mode(const char *text, struct shmbus_bus_options *bus)
+int pub_options_read_mode(const char *text, struct shmbus_bus_options *bus)
 {
     uint32_t mode = 0;
     size_t digits = 0;
@@ -307,7 +307,7 @@ static int read_bus_option(int code, char *text, struct shmbus_bus_options *bus)
     case OPTION_HUGE:
         return read_huge(text, bus);
     case OPTION_MODE:
-        return read_mode(text, bus);
+        return pub_options_read_mode(text, bus);
     case OPTION_GROUP:
         bus->group = text;
         return CLI_OK;

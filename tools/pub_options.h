@@ -39,4 +39,7 @@ struct pub_options {
  */
 bool pub_options_read(int count, char **arguments, struct pub_options *out_options, int *out_exit);
 
+/* Reads what was given with --mode; CLI_OK or CLI_USAGE. */
+int pub_options_read_mode(const char *text, struct shmbus_bus_options *bus);
+
 #endif

@@ -21,8 +21,6 @@
 #include "pub_options.h"
 #include "stop.h"
 
-#define SLICE_NS    200000000
-#define ATTACH_NS   10000000
 #define LOOK_MS     500
 #define BATCH_COUNT 128
 
@@ -80,12 +78,6 @@ static int record_cut(struct pub *pub, const struct framing_record *record)
                       record->in_length ? " length" : "");
 }
 
-static int bus_failed(struct pub *pub, int error)
-{
-    progress_break(&pub->progress);
-    return cli_bus_failed(pub->options.bus_name, error, NULL);
-}
-
 /* How many go out in one call: history gives way to a batch that does not fit beside it. */
 static size_t batch_most(const struct shmbus_bus_options *bus)
 {
@@ -118,7 +110,7 @@ static int send_batch(struct pub *pub)
         } else if (count == -EMSGSIZE) {
             return record_too_long(pub, pub->batch_number + done, "", pub->batch[done].length);
         } else if (count != -EAGAIN && count != -ENOBUFS) {
-            return bus_failed(pub, count);
+            return pub_bus_failed(&pub->bus, count);
         }
         progress_tick(&pub->progress, count > 0 ? "publishing" : "waiting for consumers",
                       pub->bus.producer, pub->sent);
@@ -211,78 +203,15 @@ static int publish_input(struct pub *pub)
     return result;
 }
 
-static int wait_for_consumers(struct pub *pub)
-{
-    const uint64_t wanted = pub->options.wait_consumers;
-    while (wanted > 0 && stop_count() == 0) {
-        const int count = shmbus_producer_required(pub->bus.producer, NULL);
-        if (count < 0) {
-            return bus_failed(pub, count);
-        }
-        if ((uint64_t)count >= wanted) {
-            break;
-        }
-        progress_tick(&pub->progress, "waiting for consumers to attach", pub->bus.producer, 0);
-        pub_bus_look(&pub->bus);
-        pace_sleep(cli_now_ns() + ATTACH_NS);
-    }
-    return CLI_OK;
-}
-
-/* Waits until consumers have read all, or until a second signal says not to. */
-static int flush(struct pub *pub)
-{
-    bool told = false;
-    for (;;) {
-        const int result = shmbus_producer_flush(pub->bus.producer, SLICE_NS);
-        if (result != -ETIMEDOUT) {
-            return result == 0 ? CLI_OK : bus_failed(pub, result);
-        }
-        progress_tick(&pub->progress, "flushing", pub->bus.producer, pub->sent);
-        if (pub_bus_only_stalled(&pub->bus)) {
-            return CLI_OK;
-        }
-        if (stop_count() > 1) {
-            uint64_t lag = 0;
-            shmbus_producer_required(pub->bus.producer, &lag);
-            progress_break(&pub->progress);
-            return cli_failed("bus '%s': given up with the slowest consumer %llu messages behind",
-                              pub->options.bus_name, (unsigned long long)lag);
-        }
-        if (stop_count() > 0 && !told) {
-            progress_break(&pub->progress);
-            cli_failed("waiting for consumers to read the rest (a second signal gives up)");
-            told = true;
-        }
-    }
-}
-
 static int worse(int one, int other)
 {
     return one > other ? one : other;
 }
 
-/* Ends the stream as the options say. What failed before does not keep it from ending in order. */
-static int finish(struct pub *pub)
-{
-    const struct pub_options *options = &pub->options;
-    int result = flush(pub);
-    progress_end(&pub->progress, pub->sent);
-    shmbus_producer_close(pub->bus.producer);
-    if (!options->keep) {
-        const int error = shmbus_unlink(options->bus_name, options->bus.folder);
-        /* Gone, or somebody else's by now: both mean that it is not ours to remove. */
-        if (error != 0 && error != -ENOENT && error != -EBUSY) {
-            result = worse(result, cli_bus_failed(options->bus_name, error, NULL));
-        }
-    }
-    return result;
-}
-
 static int create(struct pub *pub)
 {
     pub->bus = (struct pub_bus){.options = &pub->options, .progress = &pub->progress};
-    const int result = pub_bus_create(&pub->bus, SLICE_NS);
+    const int result = pub_bus_create(&pub->bus);
     if (result != CLI_OK) {
         return result;
     }
@@ -312,12 +241,12 @@ static int run(struct pub *pub)
         result = input_failed(pub, -ENOMEM);
     }
     if (result == CLI_OK) {
-        result = wait_for_consumers(pub);
+        result = pub_bus_wait_consumers(&pub->bus);
     }
     if (result == CLI_OK) {
         result = publish_input(pub);
     }
-    result = worse(result, finish(pub));
+    result = worse(result, pub_bus_finish(&pub->bus, pub->sent));
     framing_end(&pub->framing);
     return result;
 }

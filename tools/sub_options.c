@@ -5,6 +5,7 @@
 #include <getopt.h>
 #include <string.h>
 
+#include "attach_words.h"
 #include "cli.h"
 
 static const char help_text[] =
@@ -132,33 +133,6 @@ static const struct option long_options[] = {
     {NULL, 0, NULL, 0},
 };
 
-static int read_from(const char *text, struct shmbus_consumer_options *consumer)
-{
-    if (strcmp(text, "tail") == 0) {
-        consumer->from = SHMBUS_FROM_TAIL;
-        return CLI_OK;
-    }
-    if (strcmp(text, "oldest") == 0) {
-        consumer->from = SHMBUS_FROM_OLDEST;
-        return CLI_OK;
-    }
-    if (text[0] < '0' || text[0] > '9') {
-        return cli_usage("--from: '%s' is none of tail, oldest, a sequence", text);
-    }
-    consumer->from = SHMBUS_FROM_SEQUENCE;
-    return cli_number("--from", text, 0, UINT64_MAX, &consumer->from_sequence);
-}
-
-/* The kind is asked for at most once, or twice alike. */
-static int read_kind(enum shmbus_kind kind, struct shmbus_consumer_options *consumer)
-{
-    if (consumer->kind != SHMBUS_OPTIONAL && consumer->kind != (uint32_t)kind) {
-        return cli_usage("--required and --observe: a consumer is one of the two");
-    }
-    consumer->kind = kind;
-    return CLI_OK;
-}
-
 /* One more that this runs after; the library checks the names. */
 static int read_after(const char *text, struct sub_options *options)
 {
@@ -186,9 +160,9 @@ static int read_attach_option(int code, char *text, struct sub_options *options)
     struct shmbus_consumer_options *consumer = &options->consumer;
     switch (code) {
     case OPTION_REQUIRED:
-        return read_kind(SHMBUS_REQUIRED, consumer);
+        return attach_read_kind(SHMBUS_REQUIRED, consumer);
     case OPTION_OBSERVE:
-        return read_kind(SHMBUS_OBSERVER, consumer);
+        return attach_read_kind(SHMBUS_OBSERVER, consumer);
     case OPTION_SLACK:
         return cli_number("--slack", text, 1, UINT64_MAX, &consumer->slack);
     case OPTION_GRACE:
@@ -203,7 +177,7 @@ static int read_attach_option(int code, char *text, struct sub_options *options)
         consumer->name = text;
         return CLI_OK;
     case OPTION_FROM:
-        return read_from(text, consumer);
+        return attach_read_from(text, consumer);
     case OPTION_MOVE_UP:
         consumer->flags |= SHMBUS_JOIN_MOVE_UP;
         return CLI_OK;
@@ -263,10 +237,7 @@ static int check_together(const struct shmbus_consumer_options *consumer)
     if (consumer->after_gone != SHMBUS_AFTER_WAIT && consumer->after_count == 0) {
         return cli_usage("--after-gone: there is nobody to be gone (give --after NAME)");
     }
-    if ((consumer->flags & SHMBUS_JOIN_MOVE_UP) && consumer->from != SHMBUS_FROM_SEQUENCE) {
-        return cli_usage("--move-up: there is no sequence to move up from (give --from SEQ)");
-    }
-    return CLI_OK;
+    return attach_check_from(consumer);
 }
 
 static int read_operands(int count, char **operands, struct sub_options *options)

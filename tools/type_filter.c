@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The types of messages that shmbus-sub is to read: see type_filter.h. A word of digits alone is a
+ * The types of messages that a tool is to read: see type_filter.h. A word of digits alone is a
  * number, any other one a name.
  */
 #include "type_filter.h"
@@ -60,46 +60,66 @@ int type_filter_add(struct type_filter *filter, char *list)
     return CLI_OK;
 }
 
-static int unknown_name(const char *word, const struct shmbus_snapshot *snapshot)
+static int unknown_name(const char *word, const char *where, const struct shmbus_type *types,
+                        uint32_t count)
 {
-    const struct shmbus_bus_info *bus = shmbus_snapshot_bus(snapshot);
     char names[NAMES_BYTES] = "";
     char printable[SHMBUS_NAME_MAX * TEXT_PRINTABLE_GROWTH + 1];
-    const struct shmbus_type *type = NULL;
     size_t length = 0;
-    for (uint32_t i = 0; (type = shmbus_snapshot_type(snapshot, i)); i++) {
+    for (uint32_t i = 0; i < count; i++) {
         const int more = snprintf(names + length, sizeof(names) - length, "%s%s", i > 0 ? ", " : "",
-                                  text_printable(type->name, printable));
+                                  text_printable(types[i].name, printable));
         if ((size_t)more >= sizeof(names) - length) {
             snprintf(names + (length < sizeof(names) - 4 ? length : sizeof(names) - 4), 4, "...");
             break;
         }
         length += (size_t)more;
     }
-    if (bus->type_count == 0) {
-        return cli_failed("bus '%s': no type is called '%s': it has no registered types (give its "
+    if (count == 0) {
+        return cli_failed("%s: no type is called '%s': it has no registered types (give its "
                           "number)",
-                          bus->name, word);
+                          where, word);
     }
-    return cli_failed("bus '%s': no type is called '%s' (there are: %s)", bus->name, word, names);
+    return cli_failed("%s: no type is called '%s' (there are: %s)", where, word, names);
 }
 
-int type_filter_look_up(struct type_filter *filter, const struct shmbus_snapshot *snapshot)
+int type_filter_look_up_in(struct type_filter *filter, const char *where,
+                           const struct shmbus_type *types, uint32_t count)
 {
     for (uint32_t i = 0; i < filter->count; i++) {
-        const struct shmbus_type *type = NULL;
         uint32_t index = 0;
         if (is_number(filter->words[i])) {
             continue;
         }
-        while ((type = shmbus_snapshot_type(snapshot, index)) &&
-               strcmp(type->name, filter->words[i]) != 0) {
+        while (index < count && strcmp(types[index].name, filter->words[i]) != 0) {
             index++;
         }
-        if (!type) {
-            return unknown_name(filter->words[i], snapshot);
+        if (index == count) {
+            return unknown_name(filter->words[i], where, types, count);
         }
-        filter->numbers[i] = type->type;
+        filter->numbers[i] = types[index].type;
     }
     return CLI_OK;
+}
+
+int type_filter_look_up(struct type_filter *filter, const struct shmbus_snapshot *snapshot)
+{
+    static struct shmbus_type types[SHMBUS_TYPES_MAX];
+    const struct shmbus_type *type = NULL;
+    char where[SHMBUS_NAME_MAX + 8];
+    uint32_t count = 0;
+    while (count < SHMBUS_TYPES_MAX && (type = shmbus_snapshot_type(snapshot, count))) {
+        types[count++] = *type;
+    }
+    snprintf(where, sizeof(where), "bus '%s'", shmbus_snapshot_bus(snapshot)->name);
+    return type_filter_look_up_in(filter, where, types, count);
+}
+
+bool type_filter_wants(const struct type_filter *filter, uint16_t type)
+{
+    uint32_t i = 0;
+    while (i < filter->count && filter->numbers[i] != type) {
+        i++;
+    }
+    return filter->count == 0 || i < filter->count;
 }

@@ -97,6 +97,24 @@ START_TEST(readme_commands_do_what_they_say)
 }
 END_TEST
 
+START_TEST(guide_records_and_replays)
+{
+    char *guide = read_source("docs/guide.md");
+    char *block = cut_block(guide, "## Recording and replaying", "```sh\n");
+    const char *sim[] = {MARKET_SIM, "1", "150", NULL};
+    const char *shell[] = {"/bin/sh", "-ec", block, NULL};
+    rig_run("sim", sim, 0);
+    ck_assert_int_eq(rename(rig_path("sim.out"), rig_path("events.csv")), 0);
+    ck_assert_int_eq(chdir(rig_path(".")), 0);
+    ck_assert_int_eq(setenv("PATH", TOOLS_FOLDER ":/usr/bin:/bin", 1), 0);
+    rig_run("shell", shell, 0);
+    rig_contains(rig_path("shell.out"), "demo.lz4: whole, 150 records");
+    rig_no_bus();
+    free(guide);
+    free(block);
+}
+END_TEST
+
 START_TEST(example_runs)
 {
     const char *program[] = {examples[_i][1], NULL};
@@ -137,6 +155,7 @@ static const char *const pages[][2] = {
     {"README.md", "."},
     {"docs/guide.md", "docs"},
     {"docs/containers.md", "docs"},
+    {"docs/recording.md", "docs"},
     {"docs/examples/market/README.md", "docs/examples/market"},
 };
 
@@ -165,6 +184,7 @@ int main(void)
     tcase_add_test(tcase, readme_programs_talk);
     tcase_add_test(tcase, readme_programs_are_short);
     tcase_add_test(tcase, readme_commands_do_what_they_say);
+    tcase_add_test(tcase, guide_records_and_replays);
     tcase_add_loop_test(tcase, example_runs, 0, (int)(sizeof(examples) / sizeof(*examples)));
     tcase_add_test(tcase, guide_shows_its_examples);
     tcase_add_loop_test(tcase, links_lead_somewhere, 0, (int)(sizeof(pages) / sizeof(*pages)));

@@ -24,6 +24,9 @@
 const char tool_pub[] = SHMBUS_TOOLS_DIR "/shmbus-pub";
 const char tool_sub[] = SHMBUS_TOOLS_DIR "/shmbus-sub";
 const char tool_stat[] = SHMBUS_TOOLS_DIR "/shmbus-stat";
+const char tool_record[] = SHMBUS_TOOLS_DIR "/shmbus-record";
+const char tool_replay[] = SHMBUS_TOOLS_DIR "/shmbus-replay";
+const char tool_dump[] = SHMBUS_TOOLS_DIR "/shmbus-dump";
 
 static char folder[64];
 static pid_t folder_owner;

@@ -16,12 +16,18 @@
 #include <shmbus/shmbus.h>
 
 /* Where the tools are. */
-#define PUB  tool_pub
-#define SUB  tool_sub
-#define STAT tool_stat
+#define PUB    tool_pub
+#define SUB    tool_sub
+#define STAT   tool_stat
+#define RECORD tool_record
+#define REPLAY tool_replay
+#define DUMP   tool_dump
 extern const char tool_pub[];
 extern const char tool_sub[];
 extern const char tool_stat[];
+extern const char tool_record[];
+extern const char tool_replay[];
+extern const char tool_dump[];
 
 /* The arguments of a tool: ARGUMENTS(PUB, "--keep", "bus"). */
 #define ARGUMENTS(...) ((const char *const[]){__VA_ARGS__, NULL})

@@ -1,0 +1,72 @@
+/* SPDX-License-Identifier: MIT */
+/* The bytes of a recording: see format.h. */
+#include "record/format.h"
+
+#include <errno.h>
+#include <shmbus/record.h>
+#include <stdarg.h>
+#include <stdio.h>
+#include <sys/types.h>
+#include <unistd.h>
+
+static _Thread_local char error_text[512];
+
+const char *shmbus_record_error_text(void)
+{
+    return error_text;
+}
+
+int format_failed(int error, const char *format, ...)
+{
+    va_list arguments;
+    va_start(arguments, format);
+    vsnprintf(error_text, sizeof error_text, format, arguments);
+    va_end(arguments);
+    return error;
+}
+
+uint64_t format_checksum(const void *data, size_t bytes)
+{
+    const unsigned char *at = data;
+    uint64_t sum = 0xcbf29ce484222325u;
+    for (size_t i = 0; i < bytes; i++)
+        sum = (sum ^ at[i]) * 0x100000001b3u;
+    return sum;
+}
+
+uint64_t format_own_checksum(const void *data, size_t bytes)
+{
+    return format_checksum((const char *)data + sizeof(uint64_t), bytes - sizeof(uint64_t));
+}
+
+int format_read(int file, void *data, size_t bytes, uint64_t offset)
+{
+    char *at = data;
+    while (bytes > 0) {
+        ssize_t count = pread(file, at, bytes, (off_t)offset);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return count == 0 ? -EBADMSG : -errno;
+        at += count;
+        bytes -= (size_t)count;
+        offset += (uint64_t)count;
+    }
+    return 0;
+}
+
+int format_write(int file, const void *data, size_t bytes, uint64_t offset)
+{
+    const char *at = data;
+    while (bytes > 0) {
+        ssize_t count = pwrite(file, at, bytes, (off_t)offset);
+        if (count < 0 && errno == EINTR)
+            continue;
+        if (count <= 0)
+            return count == 0 ? -EIO : -errno;
+        at += count;
+        bytes -= (size_t)count;
+        offset += (uint64_t)count;
+    }
+    return 0;
+}

@@ -1,0 +1,601 @@
+/* SPDX-License-Identifier: MIT */
+/*
+ * Writing a recording. The caller's thread copies records into the block that it fills; a full one
+ * is handed over by a count, and the writing thread compresses and writes it, and counts it as
+ * free. Both counts are under the mutex; the caller takes it once a block. Whatever fails in the
+ * writing thread is kept, and the file is cut back to its last whole block.
+ */
+#include "record/format.h"
+#include "record/reader.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <lz4frame.h>
+#include <pthread.h>
+#include <shmbus/record.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/file.h>
+#include <time.h>
+#include <unistd.h>
+
+#define BLOCK_DEFAULT 262144
+#define BLOCK_LEAST   4096
+#define BLOCK_MOST    1073741824
+#define QUEUE_DEFAULT 8
+#define QUEUE_MOST    4096
+#define SECOND_NS     1000000000
+
+struct block {
+    char *plain;
+    size_t room;
+    struct format_head head; /* what is in it so far */
+};
+
+struct shmbus_recorder {
+    int file;
+    pthread_t thread;
+    struct shmbus_recorder_options options;
+    struct block *blocks;
+    uint32_t block_count;
+    /* The caller's: */
+    struct block *filling; /* NULL: all wait for the disk */
+    uint64_t records;
+    uint64_t next_sequence;
+    /* Under the mutex: */
+    pthread_mutex_t mutex;
+    pthread_cond_t work; /* for the writing thread */
+    pthread_cond_t room; /* for the caller */
+    uint64_t filled;     /* blocks handed over */
+    uint64_t written;    /* of them */
+    int ending;
+    int error; /* the first that writing met */
+    uint64_t plain_bytes;
+    uint64_t file_bytes;
+    /* The writing thread's: */
+    struct format_head *heads;
+    uint64_t head_count;
+    uint64_t end; /* of the last whole block */
+    int64_t latest_receive_ns;
+    int64_t synced_ns; /* when it was last forced to the disk */
+    int unsynced;      /* something was written since */
+    char *packed;
+    size_t packed_room;
+};
+
+static int64_t now_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
+}
+
+/* ---- the writing thread
+ * ------------------------------------------------------------------------*/
+
+static int keep_head(struct shmbus_recorder *recorder, const struct format_head *head)
+{
+    const uint64_t count = recorder->head_count;
+    if ((count & (count - 1)) == 0) {
+        const size_t room = count == 0 ? 1 : count * 2;
+        struct format_head *larger = realloc(recorder->heads, room * sizeof *larger);
+        if (larger == NULL)
+            return -ENOMEM;
+        recorder->heads = larger;
+    }
+    recorder->heads[recorder->head_count++] = *head;
+    return 0;
+}
+
+/* Compresses a block behind its head, so that both are one write. */
+static int pack(struct shmbus_recorder *recorder, struct block *block, size_t *out_bytes)
+{
+    const LZ4F_preferences_t how = {
+        .frameInfo = {.blockSizeID = LZ4F_max4MB,
+                      .contentChecksumFlag = LZ4F_contentChecksumEnabled,
+                      .blockChecksumFlag = LZ4F_blockChecksumEnabled,
+                      .contentSize = block->head.plain_bytes},
+        .compressionLevel = recorder->options.level,
+    };
+    const size_t before = sizeof(struct format_skip) + sizeof(struct format_head);
+    const size_t room = before + LZ4F_compressFrameBound(block->head.plain_bytes, &how);
+    if (room > recorder->packed_room) {
+        free(recorder->packed);
+        recorder->packed = malloc(room);
+        recorder->packed_room = recorder->packed != NULL ? room : 0;
+        if (recorder->packed == NULL)
+            return -ENOMEM;
+    }
+    size_t bytes = LZ4F_compressFrame(recorder->packed + before, room - before, block->plain,
+                                      block->head.plain_bytes, &how);
+    if (LZ4F_isError(bytes))
+        return -ENOMEM;
+    const struct format_skip skip = {.magic = FORMAT_HEAD, .bytes = sizeof(struct format_head)};
+    struct format_head *head = &block->head;
+    if (head->last_receive_ns < recorder->latest_receive_ns)
+        head->last_receive_ns = recorder->latest_receive_ns;
+    head->offset = recorder->end + before;
+    head->frame_bytes = bytes;
+    head->checksum = format_own_checksum(head, sizeof *head);
+    memcpy(recorder->packed, &skip, sizeof skip);
+    memcpy(recorder->packed + sizeof skip, head, sizeof *head);
+    *out_bytes = before + bytes;
+    return 0;
+}
+
+static int sync_file(struct shmbus_recorder *recorder)
+{
+    recorder->unsynced = 0;
+    recorder->synced_ns = now_ns(CLOCK_MONOTONIC);
+    return fdatasync(recorder->file) == 0 ? 0 : -errno;
+}
+
+static int write_block(struct shmbus_recorder *recorder, struct block *block)
+{
+    size_t bytes = 0;
+    int result = pack(recorder, block, &bytes);
+    if (result == 0)
+        result = format_write(recorder->file, recorder->packed, bytes, recorder->end);
+    if (result == 0)
+        result = keep_head(recorder, &block->head);
+    if (result != 0) {
+        /* What is cut would be found out by its checksum; without it the file is smaller. */
+        int cut = ftruncate(recorder->file, (off_t)recorder->end);
+        (void)cut;
+        return result;
+    }
+    recorder->end += bytes;
+    recorder->latest_receive_ns = block->head.last_receive_ns;
+    recorder->unsynced = 1;
+    return recorder->options.sync == SHMBUS_RECORD_SYNC_BLOCK ? sync_file(recorder) : 0;
+}
+
+static int is_sync_due(const struct shmbus_recorder *recorder)
+{
+    return recorder->options.sync == SHMBUS_RECORD_SYNC_TIME && recorder->unsynced &&
+           now_ns(CLOCK_MONOTONIC) - recorder->synced_ns >= recorder->options.sync_ns;
+}
+
+/* Waits for a block, or until it is time to force the disk. Called with the mutex. */
+static void await_work(struct shmbus_recorder *recorder)
+{
+    if (recorder->options.sync != SHMBUS_RECORD_SYNC_TIME || !recorder->unsynced) {
+        pthread_cond_wait(&recorder->work, &recorder->mutex);
+        return;
+    }
+    const int64_t until_ns = recorder->synced_ns + recorder->options.sync_ns;
+    const struct timespec until = {.tv_sec = until_ns / SECOND_NS, .tv_nsec = until_ns % SECOND_NS};
+    pthread_cond_timedwait(&recorder->work, &recorder->mutex, &until);
+}
+
+static void *write_blocks(void *context)
+{
+    struct shmbus_recorder *recorder = context;
+    pthread_mutex_lock(&recorder->mutex);
+    while (recorder->written < recorder->filled || !recorder->ending) {
+        struct block *block = NULL;
+        int result = recorder->error;
+        if (recorder->written < recorder->filled)
+            block = &recorder->blocks[recorder->written % recorder->block_count];
+        else if (!is_sync_due(recorder)) {
+            await_work(recorder);
+            continue;
+        }
+        pthread_mutex_unlock(&recorder->mutex);
+        if (result == 0 && block != NULL)
+            result = write_block(recorder, block);
+        if (result == 0 && is_sync_due(recorder))
+            result = sync_file(recorder);
+        pthread_mutex_lock(&recorder->mutex);
+        recorder->error = result;
+        if (block != NULL) {
+            recorder->written++;
+            recorder->plain_bytes += result == 0 ? block->head.plain_bytes : 0;
+        }
+        recorder->file_bytes = recorder->end;
+        pthread_cond_signal(&recorder->room);
+    }
+    pthread_mutex_unlock(&recorder->mutex);
+    return NULL;
+}
+
+/* ---- opening
+ * -----------------------------------------------------------------------------------*/
+
+static int check_options(const struct shmbus_recorder_options *options)
+{
+    static const struct shmbus_recorder_options none;
+    if (options == NULL || options->struct_bytes < sizeof none)
+        return format_failed(-EINVAL, "options have no size");
+    if (options->struct_bytes > sizeof none)
+        return format_failed(-E2BIG, "options are of a newer library");
+    if (options->queue_blocks == 1 || options->queue_blocks > QUEUE_MOST)
+        return format_failed(-EINVAL, "queue_blocks is not 2 to %d", QUEUE_MOST);
+    if (options->block_bytes != 0 &&
+        (options->block_bytes < BLOCK_LEAST || options->block_bytes > BLOCK_MOST))
+        return format_failed(-EINVAL, "block_bytes is not %d to %d", BLOCK_LEAST, BLOCK_MOST);
+    if (options->sync > SHMBUS_RECORD_SYNC_TIME || options->sync_ns < 0 ||
+        (options->sync == SHMBUS_RECORD_SYNC_TIME && options->sync_ns == 0))
+        return format_failed(-EINVAL, "sync or sync_ns is out of range");
+    if ((options->flags & ~SHMBUS_RECORD_APPEND) != 0 || options->level > 12)
+        return format_failed(-EINVAL, "flags or level is out of range");
+    return 0;
+}
+
+static void read_boot_id(char out[40])
+{
+    memset(out, 0, 40);
+    int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
+    if (file >= 0) {
+        ssize_t count = read(file, out, 36);
+        if (count != 36)
+            memset(out, 0, 40);
+        close(file);
+    }
+}
+
+/* Adds a type and its strings to a header. */
+static size_t put_type(char *at, const struct shmbus_type *type)
+{
+    const char *fields = type->fields != NULL ? type->fields : "";
+    const struct format_type head = {.type = type->type,
+                                     .name_bytes = (uint16_t)(strlen(type->name) + 1),
+                                     .bytes = type->bytes,
+                                     .fields_bytes = (uint32_t)strlen(fields) + 1};
+    memcpy(at, &head, sizeof head);
+    memcpy(at + sizeof head, type->name, head.name_bytes);
+    memcpy(at + sizeof head + head.name_bytes, fields, head.fields_bytes);
+    return sizeof head + head.name_bytes + head.fields_bytes;
+}
+
+static int write_header(struct shmbus_recorder *recorder)
+{
+    const struct shmbus_bus_options *bus = recorder->options.bus;
+    if (bus == NULL || recorder->options.bus_name == NULL ||
+        strlen(recorder->options.bus_name) > SHMBUS_NAME_MAX ||
+        bus->class_count > SHMBUS_CLASSES_MAX || bus->type_count > SHMBUS_TYPES_MAX)
+        return format_failed(-EINVAL, "the bus is not given, or out of range");
+    char *content = calloc(1, FORMAT_HEADER_MAX);
+    if (content == NULL)
+        return format_failed(-ENOMEM, "no memory left for a header");
+    struct format_header header = {
+        .magic = FORMAT_MAGIC,
+        .version = FORMAT_VERSION,
+        .type_count = bus->type_count,
+        .bus_created_ns = recorder->options.bus_created_ns,
+        .begun_real_ns = now_ns(CLOCK_REALTIME),
+        .begun_ns = now_ns(CLOCK_MONOTONIC),
+        .capacity = bus->capacity,
+        .first_sequence = bus->first_sequence,
+        .next_sequence = recorder->options.next_sequence,
+        .history = bus->history,
+        .stall_ns = bus->stall_ns,
+        .slot_bytes = bus->slot_bytes,
+        .max_consumers = bus->max_consumers,
+        .max_producers = bus->max_producers,
+        .flags = bus->flags,
+        .class_count = bus->class_count,
+    };
+    for (uint32_t i = 0; i < bus->class_count; i++) {
+        header.classes[i].slab_bytes = bus->classes[i].slab_bytes;
+        header.classes[i].slab_count = bus->classes[i].slab_count;
+    }
+    memcpy(header.bus_name, recorder->options.bus_name, strlen(recorder->options.bus_name));
+    read_boot_id(header.boot_id);
+    struct format_skip skip = {.magic = FORMAT_HEADER};
+    size_t bytes = sizeof skip + sizeof header;
+    for (uint32_t i = 0; i < bus->type_count; i++)
+        bytes += put_type(content + bytes, &bus->types[i]);
+    skip.bytes = (uint32_t)(bytes - sizeof skip);
+    memcpy(content, &skip, sizeof skip);
+    memcpy(content + sizeof skip, &header, sizeof header);
+    header.checksum = format_checksum(content + sizeof skip, skip.bytes);
+    memcpy(content + sizeof skip, &header, sizeof header);
+    int result = format_write(recorder->file, content, bytes, 0);
+    free(content);
+    recorder->end = bytes;
+    recorder->next_sequence = header.next_sequence;
+    return result == 0 ? 0 : format_failed(result, "%s", strerror(-result));
+}
+
+/* Takes the heads of what is there, and cuts off what is behind the last whole block. */
+static int go_on(struct shmbus_recorder *recorder)
+{
+    struct shmbus_recording *recording = NULL;
+    uint64_t count = 0;
+    int result = reader_open(recorder->file, &recording);
+    if (result != 0)
+        return result;
+    const struct format_head *heads = reader_heads(recording, &count, &recorder->end);
+    for (uint64_t i = 0; i < count && result == 0; i++)
+        result = keep_head(recorder, &heads[i]);
+    if (count > 0)
+        recorder->latest_receive_ns = heads[count - 1].last_receive_ns;
+    recorder->next_sequence = shmbus_recording_info(recording)->next_sequence;
+    shmbus_recording_close(recording);
+    if (result != 0)
+        return format_failed(result, "no memory left for an index");
+    return ftruncate(recorder->file, (off_t)recorder->end) == 0
+               ? 0
+               : format_failed(-errno, "%s", strerror(errno));
+}
+
+static int make_blocks(struct shmbus_recorder *recorder)
+{
+    recorder->block_count =
+        recorder->options.queue_blocks != 0 ? recorder->options.queue_blocks : QUEUE_DEFAULT;
+    if (recorder->options.block_bytes == 0)
+        recorder->options.block_bytes = BLOCK_DEFAULT;
+    recorder->blocks = calloc(recorder->block_count, sizeof *recorder->blocks);
+    for (uint32_t i = 0; recorder->blocks != NULL && i < recorder->block_count; i++) {
+        recorder->blocks[i].plain = malloc(recorder->options.block_bytes);
+        recorder->blocks[i].room = recorder->options.block_bytes;
+        if (recorder->blocks[i].plain == NULL)
+            return format_failed(-ENOMEM, "no memory left for blocks");
+    }
+    recorder->filling = recorder->blocks;
+    return recorder->blocks != NULL ? 0 : format_failed(-ENOMEM, "no memory left for blocks");
+}
+
+static void free_all(struct shmbus_recorder *recorder)
+{
+    for (uint32_t i = 0; recorder->blocks != NULL && i < recorder->block_count; i++)
+        free(recorder->blocks[i].plain);
+    if (recorder->file >= 0)
+        close(recorder->file);
+    free(recorder->blocks);
+    free(recorder->heads);
+    free(recorder->packed);
+    free(recorder);
+}
+
+static int start_thread(struct shmbus_recorder *recorder)
+{
+    pthread_condattr_t attributes;
+    pthread_condattr_init(&attributes);
+    pthread_condattr_setclock(&attributes, CLOCK_MONOTONIC);
+    pthread_mutex_init(&recorder->mutex, NULL);
+    pthread_cond_init(&recorder->work, &attributes);
+    pthread_cond_init(&recorder->room, &attributes);
+    pthread_condattr_destroy(&attributes);
+    recorder->file_bytes = recorder->end;
+    recorder->synced_ns = now_ns(CLOCK_MONOTONIC);
+    int error = pthread_create(&recorder->thread, NULL, write_blocks, recorder);
+    return error == 0 ? 0 : format_failed(-error, "no thread: %s", strerror(error));
+}
+
+/* Opens the file; *out_is_new says whether it was made. */
+static int open_file(struct shmbus_recorder *recorder, const char *path, int *out_is_new)
+{
+    *out_is_new = 0;
+    if (recorder->options.flags & SHMBUS_RECORD_APPEND)
+        recorder->file = open(path, O_RDWR | O_CLOEXEC);
+    else
+        errno = ENOENT;
+    if (recorder->file < 0 && errno == ENOENT) {
+        recorder->file = open(path, O_RDWR | O_CREAT | O_EXCL | O_CLOEXEC, 0666);
+        *out_is_new = recorder->file >= 0;
+    }
+    if (recorder->file < 0)
+        return format_failed(-errno, "%s", strerror(errno));
+    if (flock(recorder->file, LOCK_EX | LOCK_NB) != 0)
+        return format_failed(-EBUSY, "another recorder writes it");
+    return *out_is_new ? write_header(recorder) : go_on(recorder);
+}
+
+int shmbus_recorder_open(const char *path, const struct shmbus_recorder_options *options,
+                         struct shmbus_recorder **out_recorder)
+{
+    int is_new = 0;
+    int result = check_options(options);
+    if (result != 0)
+        return result;
+    struct shmbus_recorder *recorder = calloc(1, sizeof *recorder);
+    if (recorder == NULL)
+        return format_failed(-ENOMEM, "no memory left for a recorder");
+    recorder->file = -1;
+    recorder->options = *options;
+    result = make_blocks(recorder);
+    if (result == 0)
+        result = open_file(recorder, path, &is_new);
+    if (result == 0)
+        result = start_thread(recorder);
+    if (result != 0) {
+        if (is_new)
+            unlink(path);
+        free_all(recorder);
+        return result;
+    }
+    *out_recorder = recorder;
+    return 0;
+}
+
+/* ---- the caller's thread
+ * -----------------------------------------------------------------------*/
+
+static int told(int error)
+{
+    return error == 0 ? 0 : format_failed(error, "%s", strerror(-error));
+}
+
+/* Hands the block over that is filled, if there is something in it, and takes the next one. */
+static int turn(struct shmbus_recorder *recorder, int hand_over)
+{
+    pthread_mutex_lock(&recorder->mutex);
+    if (hand_over && recorder->filling != NULL && recorder->filling->head.records > 0) {
+        recorder->filled++;
+        recorder->filling = NULL;
+        pthread_cond_signal(&recorder->work);
+    }
+    if (recorder->filling == NULL && recorder->filled - recorder->written < recorder->block_count) {
+        recorder->filling = &recorder->blocks[recorder->filled % recorder->block_count];
+        memset(&recorder->filling->head, 0, sizeof recorder->filling->head);
+    }
+    int error = recorder->error;
+    pthread_mutex_unlock(&recorder->mutex);
+    if (error == 0 && recorder->filling == NULL)
+        return format_failed(-EAGAIN, "all blocks wait for the disk");
+    return told(error);
+}
+
+static int make_room(struct block *block, uint64_t bytes)
+{
+    if (bytes <= block->room)
+        return 0;
+    char *larger = realloc(block->plain, bytes);
+    if (larger == NULL)
+        return format_failed(-ENOMEM, "no memory left for a record");
+    block->plain = larger;
+    block->room = bytes;
+    return 0;
+}
+
+static void add(struct block *block, const struct shmbus_record *record)
+{
+    struct format_head *head = &block->head;
+    char *at = block->plain + head->plain_bytes;
+    const uint64_t bytes = format_record_bytes(record->length);
+    const struct format_record entry = {
+        .length = record->length,
+        .kind = record->kind,
+        .sequence = record->sequence,
+        .count = record->count,
+        .publish_ns = record->publish_ns,
+        .receive_ns = record->receive_ns,
+        .type = record->type,
+        .flags = record->flags,
+    };
+    memset(at + bytes - FORMAT_ALIGN, 0, FORMAT_ALIGN);
+    memcpy(at, &entry, sizeof entry);
+    if (record->length > 0)
+        memcpy(at + sizeof entry, record->data, record->length);
+    if (head->records == 0) {
+        head->first_sequence = record->sequence;
+        head->first_receive_ns = record->receive_ns;
+        head->last_receive_ns = record->receive_ns;
+    }
+    if (record->receive_ns > head->last_receive_ns)
+        head->last_receive_ns = record->receive_ns;
+    head->next_sequence = record->sequence + record->count;
+    head->plain_bytes += bytes;
+    head->records++;
+}
+
+int shmbus_recorder_put(struct shmbus_recorder *recorder, const struct shmbus_record *record)
+{
+    const uint64_t bytes = format_record_bytes(record->length);
+    int result = 0;
+    if (record->kind < SHMBUS_RECORD_MESSAGE || record->kind > SHMBUS_RECORD_ABORTED ||
+        record->count == 0 || record->count > UINT64_MAX - record->sequence ||
+        record->length > SHMBUS_RECORD_LENGTH_MAX)
+        return format_failed(-EINVAL, "the record is none");
+    if (record->sequence < recorder->next_sequence)
+        return format_failed(-EINVAL, "sequence %llu comes after %llu",
+                             (unsigned long long)record->sequence,
+                             (unsigned long long)recorder->next_sequence - 1);
+    const struct block *filling = recorder->filling;
+    if (filling == NULL)
+        result = turn(recorder, 0);
+    else if (filling->head.records > 0 &&
+             filling->head.plain_bytes + bytes > recorder->options.block_bytes)
+        result = turn(recorder, 1);
+    if (result == 0)
+        result = make_room(recorder->filling, recorder->filling->head.plain_bytes + bytes);
+    if (result != 0)
+        return result;
+    add(recorder->filling, record);
+    recorder->next_sequence = record->sequence + record->count;
+    recorder->records++;
+    return 0;
+}
+
+int shmbus_recorder_wait(struct shmbus_recorder *recorder, int64_t timeout_ns)
+{
+    const int64_t until_ns = now_ns(CLOCK_MONOTONIC) + timeout_ns;
+    const struct timespec until = {.tv_sec = until_ns / SECOND_NS, .tv_nsec = until_ns % SECOND_NS};
+    int waited = 0;
+    pthread_mutex_lock(&recorder->mutex);
+    while (recorder->error == 0 && waited == 0 && recorder->filling == NULL &&
+           recorder->filled - recorder->written == recorder->block_count)
+        waited = pthread_cond_timedwait(&recorder->room, &recorder->mutex, &until);
+    int error = recorder->error;
+    pthread_mutex_unlock(&recorder->mutex);
+    if (error == 0 && waited != 0)
+        return format_failed(-ETIMEDOUT, "all blocks wait for the disk");
+    return told(error);
+}
+
+int shmbus_recorder_flush(struct shmbus_recorder *recorder)
+{
+    return turn(recorder, 1);
+}
+
+void shmbus_recorder_stats(struct shmbus_recorder *recorder,
+                           struct shmbus_recorder_stats *out_stats)
+{
+    pthread_mutex_lock(&recorder->mutex);
+    *out_stats = (struct shmbus_recorder_stats){
+        .records = recorder->records,
+        .plain_bytes = recorder->plain_bytes,
+        .file_bytes = recorder->file_bytes,
+        .next_sequence = recorder->next_sequence,
+        .queued_blocks = recorder->filled - recorder->written,
+    };
+    pthread_mutex_unlock(&recorder->mutex);
+}
+
+/* The index and the footer behind it, in one write. */
+static int write_index(struct shmbus_recorder *recorder)
+{
+    const size_t heads = recorder->head_count * sizeof(struct format_head);
+    const struct format_skip skips[2] = {
+        {.magic = FORMAT_INDEX, .bytes = (uint32_t)heads},
+        {.magic = FORMAT_FOOTER, .bytes = sizeof(struct format_footer)},
+    };
+    struct format_footer footer = {
+        .magic = FORMAT_MAGIC,
+        .index_offset = recorder->end,
+        .blocks = recorder->head_count,
+        .index_checksum = format_checksum(recorder->heads, heads),
+    };
+    const size_t bytes = sizeof skips + heads + sizeof footer;
+    char *all = malloc(bytes);
+    if (all == NULL)
+        return -ENOMEM;
+    footer.checksum = format_own_checksum(&footer, sizeof footer);
+    memcpy(all, &skips[0], sizeof skips[0]);
+    if (heads > 0)
+        memcpy(all + sizeof skips[0], recorder->heads, heads);
+    memcpy(all + sizeof skips[0] + heads, &skips[1], sizeof skips[1]);
+    memcpy(all + sizeof skips + heads, &footer, sizeof footer);
+    int result = format_write(recorder->file, all, bytes, recorder->end);
+    free(all);
+    if (result != 0) {
+        int cut = ftruncate(recorder->file, (off_t)recorder->end);
+        (void)cut;
+    }
+    return result;
+}
+
+int shmbus_recorder_close(struct shmbus_recorder *recorder)
+{
+    if (recorder == NULL)
+        return 0;
+    /* Whether there is a block free to be filled next is no matter any more. */
+    (void)turn(recorder, 1);
+    pthread_mutex_lock(&recorder->mutex);
+    recorder->ending = 1;
+    pthread_cond_signal(&recorder->work);
+    pthread_mutex_unlock(&recorder->mutex);
+    pthread_join(recorder->thread, NULL);
+    int result = recorder->error;
+    if (result == 0)
+        result = write_index(recorder);
+    if (result == 0 && recorder->options.sync != SHMBUS_RECORD_SYNC_NONE)
+        result = sync_file(recorder);
+    pthread_mutex_destroy(&recorder->mutex);
+    pthread_cond_destroy(&recorder->work);
+    pthread_cond_destroy(&recorder->room);
+    free_all(recorder);
+    return told(result);
+}
