@@ -70,6 +70,9 @@ static int wanted(const struct options *options, const struct test *test)
         return 0;
     single.single = 1;
     struct test left = options_apply(&single, test);
+    for (int i = 0; i < PEERS && options->peer != NULL && test->peers != PEER_NONE; i++)
+        if (strcmp(options->peer, peer_name(i)) == 0)
+            return 1;
     return left.runners[0] != NULL;
 }
 

@@ -24,13 +24,13 @@ static const struct peer peers[PEERS] = {
     {"spsc_queue", {0}, 1},
     {"ck_ring", {0}, 1},
     {"rte_ring", {0}, 1},
-    {"message_queue", {0, 1, 8, 8}, 0},
-    {"iceoryx", {0, 4, 16, 16}, 0},
-    {"pipe", {0, 20, 40, 4}, 0},
-    {"unix_socket", {0, 20, 40, 4}, 0},
-    {"posix_mq", {0, 20, 40, 40}, 0},
-    {"zeromq", {0, 100, 8, 8}, 0},
-    {"nng", {0, 100, 40, 40}, 0},
+    {"message_queue", {0, 20, 40, 40}, 0},
+    {"iceoryx", {0, 20, 40, 40}, 0},
+    {"pipe", {0, 50, 50, 4}, 0},
+    {"unix_socket", {0, 50, 50, 4}, 0},
+    {"posix_mq", {0, 50, 50, 50}, 0},
+    {"zeromq", {0, 200, 10, 10}, 0},
+    {"nng", {0, 200, 80, 80}, 0},
 };
 
 static char module_folder[400];
