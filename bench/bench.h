@@ -33,7 +33,13 @@ struct runner {
     runner_role *act[ROLES];                    /* 0 produces or asks, 1 consumes or answers */
     uint64_t (*bytes)(const struct test *test); /* shared memory that it wants; or NULL */
     int is_peer;                                /* somebody else's: see peer.h */
-    uint32_t size;                              /* in place of the test's; or 0 */
+    /* In place of the test's, or 0. */
+    uint32_t size;
+    uint32_t bus_flags;
+    uint32_t kind;
+    uint32_t consumers;
+    uint32_t producers;
+    uint64_t rate;
 };
 
 /* Which of a peer's pairs of roles a test has take part. */
@@ -94,6 +100,9 @@ struct result {
     int pair_count;
     struct run *runs; /* runner_count * pair_count of them */
 };
+
+/* The test as one of its runners has it. */
+struct test bench_own(const struct test *test, const struct runner *runner);
 
 static inline uint32_t bench_size(const struct test *test, const struct runner *runner)
 {

@@ -231,9 +231,7 @@ static void leave_others_time(uint64_t spent_ns)
 int pair_run(const struct test *given, const struct runner *runner, const struct machine *machine,
              struct run *out_run)
 {
-    struct test own = *given;
-    const struct test *test = &own;
-    own.size = bench_size(given, runner);
+    const struct test own = bench_own(given, runner), *test = &own;
     uint64_t bytes = runner->bytes != NULL ? runner->bytes(test) : 0;
     int file = bytes != 0 ? open_memory(bytes) : -1, asked = 0;
     pid_t child[ROLES] = {0};

@@ -127,19 +127,20 @@ static void put_ratios(FILE *stream, const struct result *result, int runner)
 static void put_result(FILE *stream, const struct result *result, int runner,
                        const struct machine *machine)
 {
-    const struct test *test = &result->test;
+    const struct test own = bench_own(&result->test, result->test.runners[runner]), *test = &own;
     struct spread values = report_values(result, runner);
     int latency = test->is_latency && values.median > 0;
     fputs("{", stream);
     put_text(stream, "test", test->name);
+    fputs(", ", stream);
+    put_text(stream, "title", test->title);
     fputs(", ", stream);
     put_text(stream, "peer", test->runners[runner]->name);
     fprintf(stream,
             ", \"is_floor\": %s, \"is_peer\": %s, \"size\": %u, \"batch\": %u, \"consumers\": %u, "
             "\"producers\": %u, ",
             test->runners[runner]->is_floor ? "true" : "false",
-            test->runners[runner]->is_peer ? "true" : "false",
-            bench_size(test, test->runners[runner]), test->batch,
+            test->runners[runner]->is_peer ? "true" : "false", test->size, test->batch,
             test->consumers > 1 ? test->consumers : 1, test->producers > 1 ? test->producers : 1);
     put_figure(stream, "p50_ns", latency, values.median);
     fputs(", ", stream);

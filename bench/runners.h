@@ -48,4 +48,16 @@ extern const struct runner shmbus_attach;
 extern const struct runner shmbus_attach_filled;
 extern const struct runner shmbus_create;
 
+/* subject_many.c: more participants, and what is switched on */
+extern const struct runner many_required[4];
+extern const struct runner many_optional[4];
+extern const struct runner many_observer[4];
+extern const struct runner many_producers[4];
+extern const struct runner feature_plain;
+extern const struct runner feature_no_park;
+extern const struct runner feature_timestamps;
+
+/* subject_open.c: fixed rates */
+extern const struct runner open_rates[4];
+
 #endif

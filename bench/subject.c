@@ -8,7 +8,8 @@
 #include <stdio.h>
 
 enum {
-    SLAB_MIN = 64, /* the least size of a slab */
+    SLAB_MIN = 64,            /* the least size of a slab */
+    STAMPED_SLOT_BYTES = 128, /* 48 bytes and a time of publishing do not fit into 64 */
 };
 
 static const int64_t wait_ns = 20000000000; /* for the other process to make its bus */
@@ -29,6 +30,8 @@ int subject_producer(struct role *role, int bus, struct shmbus_producer **out_pr
                                          .flags = SHMBUS_MAP_PREFAULT | test->bus_flags};
     struct shmbus_producer_options behaviour = {.struct_bytes = sizeof(behaviour),
                                                 .full_timeout_ns = SHMBUS_FOREVER};
+    if ((test->bus_flags & SHMBUS_BUS_TIMESTAMPS) != 0)
+        options.slot_bytes = STAMPED_SLOT_BYTES;
     if (test->slabs == 0) {
         options.flags |= SHMBUS_BUS_NO_POOL;
     } else {
