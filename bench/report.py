@@ -55,6 +55,14 @@ def tidy(number):
     return f"{number:.3g}"
 
 
+def sized(count):
+    """Bytes, in the units that are whole."""
+    for limit, unit in ((1 << 20, "MiB"), (1 << 10, "KiB")):
+        if count >= limit and count % limit == 0:
+            return f"{count // limit} {unit}"
+    return str(count)
+
+
 def good(result):
     return [run for run in result["runs"] if run["ok"]]
 
@@ -189,7 +197,7 @@ def against(results, key, family, title, across):
         return ""
     series = [(name, is_floor, [(values.index(value), rate) for value, rate in sorted(points.items())])
               for (name, is_floor), points in lines.items()]
-    places = [tidy(value) for value in values]
+    places = [sized(value) if key == "size" else tidy(value) for value in values]
     return f"<h2>{escape(title)}</h2>\n" + Chart(series, places, across, "messages a second").svg()
 
 
