@@ -15,7 +15,8 @@
 
 enum {
     ROLES = 2,
-    RUNNERS_MAX = 8,
+    RUNNERS_MAX = 24,
+    CURVE_POINTS = 6,
     PAIRS_MAX = 200,
     WHY_MAX = 240,
     BUS_NAME_MAX = 64,
@@ -30,7 +31,24 @@ struct runner {
     const char *name;
     int is_floor;
     runner_role *act[ROLES];                    /* 0 produces or asks, 1 consumes or answers */
-    uint64_t (*bytes)(const struct test *test); /* shared memory that a floor wants; or NULL */
+    uint64_t (*bytes)(const struct test *test); /* shared memory that it wants; or NULL */
+    int is_peer;                                /* somebody else's: see peer.h */
+    /* In place of the test's, or 0. */
+    uint32_t size;
+    uint32_t bus_flags;
+    uint32_t kind;
+    uint32_t consumers;
+    uint32_t producers;
+    uint64_t rate;
+};
+
+/* Which of a peer's pairs of roles a test has take part. */
+enum peer_pattern {
+    PEER_NONE = 0,
+    PEER_TRIP,
+    PEER_SINGLE,
+    PEER_BATCH,
+    PEER_PATTERNS,
 };
 
 struct test {
@@ -44,9 +62,15 @@ struct test {
     uint32_t pause;         /* PAUSEs of a consumer that has caught up; not in round trips */
     uint32_t ahead;         /* floors: lines that are fetched ahead */
     uint32_t slabs;         /* buffers that payloads go through; 0: they are in the ring */
-    uint64_t capacity;      /* slots of the ring */
-    uint64_t warm;          /* messages before the measured ones */
-    uint64_t messages;      /* measured ones */
+    uint32_t bus_flags;     /* SHMBUS_BUS_... of the subject's bus */
+    uint32_t kind;          /* enum shmbus_kind of its consumers */
+    uint32_t consumers;     /* in the consuming process; 0 is one */
+    uint32_t producers;     /* in the producing one; 0 is one */
+    uint64_t rate;          /* messages a second that are meant to be sent; 0: as fast as it goes */
+    enum peer_pattern peers;
+    uint64_t capacity;                         /* slots of the ring */
+    uint64_t warm;                             /* messages before the measured ones */
+    uint64_t messages;                         /* measured ones */
     const struct runner *runners[RUNNERS_MAX]; /* floors first; ends with NULL */
 };
 
@@ -59,11 +83,15 @@ struct run {
     double p99_ns;
     double p999_ns;
     double max_ns;
+    double curve_ns[CURVE_POINTS]; /* at curve_shares */
     double seconds;
     uint64_t messages;
     long preempted[ROLES]; /* involuntary context switches of each process */
     long faults[ROLES];    /* page faults of each process in the measured part and around it */
 };
+
+/* 0.5, 0.9, 0.99 and so on: the points of a latency curve on an axis of nines. */
+extern const double curve_shares[CURVE_POINTS];
 
 /* All runs of one test: runs[runner][pair]. */
 struct result {
@@ -72,6 +100,14 @@ struct result {
     int pair_count;
     struct run *runs; /* runner_count * pair_count of them */
 };
+
+/* The test as one of its runners has it. */
+struct test bench_own(const struct test *test, const struct runner *runner);
+
+static inline uint32_t bench_size(const struct test *test, const struct runner *runner)
+{
+    return runner->size != 0 ? runner->size : test->size;
+}
 
 static inline struct run *result_run(const struct result *result, int runner, int pair)
 {

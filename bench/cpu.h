@@ -25,6 +25,16 @@ static inline uint64_t cpu_ticks(void)
 #endif
 }
 
+/* The clock once everything before has been done, loads and what they were waited for included:
+ * the processor reads the plain one ahead of a load that it still waits for. */
+static inline uint64_t cpu_ticks_after(void)
+{
+#if defined(__x86_64__)
+    __builtin_ia32_lfence();
+#endif
+    return cpu_ticks();
+}
+
 static inline void cpu_pause(uint32_t times)
 {
     for (uint32_t i = 0; i < times; i++) {

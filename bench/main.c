@@ -11,6 +11,7 @@
 
 #include "options.h"
 #include "pair.h"
+#include "peer.h"
 #include "report.h"
 #include "versus.h"
 
@@ -37,12 +38,25 @@ static int measure(struct result *result, const struct options *options,
     return 0;
 }
 
+/* The peers that there are take part after floors and subjects. */
+static void add_peers(const struct options *options, struct test *test, int *count)
+{
+    if (test->peers == PEER_NONE || options->no_peers || options->single)
+        return;
+    for (int i = 0; i < PEERS && *count < RUNNERS_MAX; i++) {
+        const struct runner *runner = peer_runner(test->peers, i);
+        if (runner != NULL && (options->peer == NULL || strcmp(options->peer, runner->name) == 0))
+            test->runners[(*count)++] = runner;
+    }
+}
+
 static int prepare(const struct options *options, const struct test *test, struct result *result)
 {
     result->test = options_apply(options, test);
     result->pair_count = options->single ? 1 : options->pairs;
     while (result->runner_count < RUNNERS_MAX && result->test.runners[result->runner_count] != NULL)
         result->runner_count++;
+    add_peers(options, &result->test, &result->runner_count);
     result->runs =
         calloc((size_t)result->runner_count * (size_t)result->pair_count, sizeof(*result->runs));
     return result->runs != NULL ? 0 : -1;
@@ -56,6 +70,9 @@ static int wanted(const struct options *options, const struct test *test)
         return 0;
     single.single = 1;
     struct test left = options_apply(&single, test);
+    for (int i = 0; i < PEERS && options->peer != NULL && test->peers != PEER_NONE; i++)
+        if (strcmp(options->peer, peer_name(i)) == 0)
+            return 1;
     return left.runners[0] != NULL;
 }
 
@@ -105,6 +122,7 @@ int main(int argc, char **argv)
         return 2;
     }
     machine_begin(&machine, &pinning);
+    peer_begin();
     machine.realtime = options.realtime;
     if (pair_begin() != 0)
         return 1;

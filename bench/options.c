@@ -11,6 +11,8 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "peer.h"
+
 enum {
     PASSED_MAX = 64,
     EXIT_USAGE = 2,
@@ -20,10 +22,11 @@ static const char usage[] =
     "Usage: shmbus-bench [OPTION]...\n"
     "Measures shmbus between two pinned processes, in turn with what the machine can do at best.\n"
     "\n"
-    "      --quick            5 pairs instead of 20\n"
+    "      --quick            5 pairs instead of 20, without peers\n"
     "      --pairs N          N pairs: each runs every floor and subject once\n"
     "      --only TEST        this test alone; --list names them\n"
     "      --peer NAME        of the subjects this one alone\n"
+    "      --no-peers         without what others offer\n"
     "      --json FILE        all results with every run, as JSON; - is standard output\n"
     "      --vs BINARY        compare with another shmbus-bench, run by run\n"
     "      --settle SECONDS   before each pair, wait so long at most for others to leave the "
@@ -48,6 +51,7 @@ enum letter {
     OPTION_PAIRS,
     OPTION_ONLY,
     OPTION_PEER,
+    OPTION_NO_PEERS,
     OPTION_JSON,
     OPTION_VS,
     OPTION_SETTLE,
@@ -69,6 +73,7 @@ static const struct option long_options[] = {
     {"pairs", required_argument, NULL, OPTION_PAIRS},
     {"only", required_argument, NULL, OPTION_ONLY},
     {"peer", required_argument, NULL, OPTION_PEER},
+    {"no-peers", no_argument, NULL, OPTION_NO_PEERS},
     {"json", required_argument, NULL, OPTION_JSON},
     {"vs", required_argument, NULL, OPTION_VS},
     {"settle", required_argument, NULL, OPTION_SETTLE},
@@ -134,6 +139,8 @@ static int check_names(const struct options *options)
         for (int i = 0; i < RUNNERS_MAX && test->runners[i] != NULL; i++)
             peers += options->peer != NULL && strcmp(test->runners[i]->name, options->peer) == 0;
     }
+    for (int i = 0; i < PEERS && options->peer != NULL; i++)
+        peers += strcmp(peer_name(i), options->peer) == 0;
     if (found == NULL)
         return wrong("no such test (--list names them)", options->only);
     if (options->peer != NULL && peers == 0)
@@ -174,6 +181,7 @@ static int take(int letter, const char *value, struct options *options)
     switch (letter) {
     case OPTION_QUICK:
         options->pairs = 5;
+        options->no_peers = 1;
         return OPTIONS_GO;
     case OPTION_PAIRS:
         options->pairs = (int)number(value, 1, PAIRS_MAX);
@@ -183,6 +191,9 @@ static int take(int letter, const char *value, struct options *options)
         return OPTIONS_GO;
     case OPTION_PEER:
         options->peer = value;
+        return OPTIONS_GO;
+    case OPTION_NO_PEERS:
+        options->no_peers = 1;
         return OPTIONS_GO;
     case OPTION_JSON:
         options->json = value;

@@ -14,6 +14,7 @@ struct options {
     const char *peer;   /* a runner's name; floors run as well unless single is set */
     const char *json;   /* a file, or "-" */
     const char *versus; /* another binary */
+    int no_peers;       /* floors and subjects only */
     int single;         /* one run of one runner, in one line for another shmbus-bench */
     int realtime;       /* SCHED_FIFO while measuring */
     int settle_s;       /* how long to wait for a quiet machine before each pair */

@@ -23,10 +23,13 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "peer.h"
 #include "role.h"
 
 static const char bus_prefix[] = "shmbus-bench.";
 static const int run_limit_s = 180; /* a run that takes longer hangs */
+
+const double curve_shares[CURVE_POINTS] = {0.5, 0.9, 0.99, 0.999, 0.9999, 0.99999};
 
 static struct {
     char folder[512];
@@ -179,24 +182,35 @@ static int watch(pid_t child[ROLES], struct meeting *meeting, struct run *run)
     return asked;
 }
 
+/* The outcome of the role that measured. */
+static const struct outcome *measured(const struct test *test, const struct meeting *meeting)
+{
+    const struct outcome *first = &meeting->outcome[0];
+    int has = test->is_latency ? first->laps.count > 0 : first->ticks > 0;
+    return has ? first : &meeting->outcome[1];
+}
+
 static void take_figures(struct run *run, const struct test *test, const struct meeting *meeting,
                          double ns_per_tick)
 {
-    const struct outcome *asker = &meeting->outcome[0], *consumer = &meeting->outcome[1];
+    const struct outcome *outcome = measured(test, meeting);
+    const struct histogram *laps = &outcome->laps;
     for (int i = 0; i < ROLES; i++) {
         run->preempted[i] = meeting->outcome[i].preempted;
         run->faults[i] = meeting->outcome[i].faults;
     }
     if (test->is_latency) {
-        run->messages = asker->laps.count;
-        run->p50_ns = (double)histogram_at(&asker->laps, 0.5) * ns_per_tick;
-        run->p99_ns = (double)histogram_at(&asker->laps, 0.99) * ns_per_tick;
-        run->p999_ns = (double)histogram_at(&asker->laps, 0.999) * ns_per_tick;
-        run->max_ns = (double)asker->laps.greatest * ns_per_tick;
+        run->messages = laps->count;
+        run->p50_ns = (double)histogram_at(laps, 0.5) * ns_per_tick;
+        run->p99_ns = (double)histogram_at(laps, 0.99) * ns_per_tick;
+        run->p999_ns = (double)histogram_at(laps, 0.999) * ns_per_tick;
+        run->max_ns = (double)laps->greatest * ns_per_tick;
+        for (int i = 0; i < CURVE_POINTS; i++)
+            run->curve_ns[i] = (double)histogram_at(laps, curve_shares[i]) * ns_per_tick;
         run->value = run->p50_ns;
     } else {
-        run->messages = consumer->messages;
-        run->seconds = (double)consumer->ticks * ns_per_tick / 1e9;
+        run->messages = outcome->messages;
+        run->seconds = (double)outcome->ticks * ns_per_tick / 1e9;
         run->value = run->seconds > 0 ? (double)run->messages / run->seconds : 0;
     }
     if (run->ok && run->value <= 0) {
@@ -214,9 +228,10 @@ static void leave_others_time(uint64_t spent_ns)
     nanosleep(&rest, NULL);
 }
 
-int pair_run(const struct test *test, const struct runner *runner, const struct machine *machine,
+int pair_run(const struct test *given, const struct runner *runner, const struct machine *machine,
              struct run *out_run)
 {
+    const struct test own = bench_own(given, runner), *test = &own;
     uint64_t bytes = runner->bytes != NULL ? runner->bytes(test) : 0;
     int file = bytes != 0 ? open_memory(bytes) : -1, asked = 0;
     pid_t child[ROLES] = {0};
@@ -235,6 +250,7 @@ int pair_run(const struct test *test, const struct runner *runner, const struct 
                             .outcome = &meeting->outcome[i],
                             .bus = {pair.bus[0], pair.bus[1]},
                             .folder = pair.folder,
+                            .runner = runner,
                             .index = i};
         child[i] = fork();
         if (child[i] == 0)
@@ -250,6 +266,8 @@ int pair_run(const struct test *test, const struct runner *runner, const struct 
         leave_others_time(cpu_nanoseconds() - from);
     for (int i = 0; i < ROLES; i++)
         shmbus_unlink(pair.bus[i], pair.folder);
+    if (runner->is_peer)
+        peer_clean(pair.folder, pair.bus);
     take_figures(&run, test, meeting, machine->ns_per_tick);
 out:
     *out_run = run;

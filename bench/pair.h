@@ -14,7 +14,7 @@ int pair_begin(void);
 
 /* Executes a run and fills out_run, whatever happens in the two processes. Returns 0, or the
  * number of the signal that asked the benchmark to end. */
-int pair_run(const struct test *test, const struct runner *runner, const struct machine *machine,
+int pair_run(const struct test *given, const struct runner *runner, const struct machine *machine,
              struct run *out_run);
 
 #endif

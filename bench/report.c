@@ -11,7 +11,7 @@
 
 int report_find(const struct result *result, const char *name)
 {
-    for (int i = 0; i < result->runner_count; i++)
+    for (int i = 0; i < result->runner_count && name != NULL; i++)
         if (strcmp(result->test.runners[i]->name, name) == 0)
             return i;
     return -1;
@@ -102,7 +102,7 @@ static void show_runner(FILE *stream, const struct result *result, int runner)
                 report_median(result, runner, offsetof(struct run, p999_ns)),
                 report_median(result, runner, offsetof(struct run, max_ns)));
     else
-        fprintf(stream, " %8.2f", value.median * test->size / 1e9);
+        fprintf(stream, " %8.2f", value.median * bench_size(test, test->runners[runner]) / 1e9);
     for (int i = 0; i < result->runner_count && !test->runners[runner]->is_floor; i++) {
         if (!test->runners[i]->is_floor)
             break;

@@ -70,6 +70,15 @@ static void put_machine(FILE *stream, const struct machine *machine)
             machine->stolen_percent, machine->loaded ? "true" : "false");
 }
 
+/* The points of the latency curve, from the median up. */
+static void put_curve(FILE *stream, int has, const struct run *run)
+{
+    fputs(", \"curve_ns\": [", stream);
+    for (int i = 0; i < CURVE_POINTS && has; i++)
+        fprintf(stream, "%s%.6g", i > 0 ? ", " : "", run->curve_ns[i]);
+    fputs("]", stream);
+}
+
 static void put_run(FILE *stream, const struct test *test, const struct run *run, int pair)
 {
     fprintf(stream, "{\"pair\": %d, \"ok\": %s, ", pair + 1, run->ok ? "true" : "false");
@@ -84,6 +93,7 @@ static void put_run(FILE *stream, const struct test *test, const struct run *run
     put_figure(stream, "p999_ns", test->is_latency && run->ok, run->p999_ns);
     fputs(", ", stream);
     put_figure(stream, "max_ns", test->is_latency && run->ok, run->max_ns);
+    put_curve(stream, test->is_latency && run->ok, run);
     fputs(", ", stream);
     put_figure(stream, "msgs_per_s", !test->is_latency && run->ok, run->value);
     fprintf(stream, ", \"messages\": %llu, \"preempted\": [%ld, %ld], \"page_faults\": [%ld, %ld]}",
@@ -117,16 +127,21 @@ static void put_ratios(FILE *stream, const struct result *result, int runner)
 static void put_result(FILE *stream, const struct result *result, int runner,
                        const struct machine *machine)
 {
-    const struct test *test = &result->test;
+    const struct test own = bench_own(&result->test, result->test.runners[runner]), *test = &own;
     struct spread values = report_values(result, runner);
     int latency = test->is_latency && values.median > 0;
     fputs("{", stream);
     put_text(stream, "test", test->name);
     fputs(", ", stream);
+    put_text(stream, "title", test->title);
+    fputs(", ", stream);
     put_text(stream, "peer", test->runners[runner]->name);
     fprintf(stream,
-            ", \"is_floor\": %s, \"size\": %u, \"batch\": %u, \"consumers\": 1, \"producers\": 1, ",
-            test->runners[runner]->is_floor ? "true" : "false", test->size, test->batch);
+            ", \"is_floor\": %s, \"is_peer\": %s, \"size\": %u, \"batch\": %u, \"consumers\": %u, "
+            "\"producers\": %u, ",
+            test->runners[runner]->is_floor ? "true" : "false",
+            test->runners[runner]->is_peer ? "true" : "false", test->size, test->batch,
+            test->consumers > 1 ? test->consumers : 1, test->producers > 1 ? test->producers : 1);
     put_figure(stream, "p50_ns", latency, values.median);
     fputs(", ", stream);
     put_figure(stream, "p99_ns", latency,

@@ -7,25 +7,31 @@
 #ifndef BENCH_ROLE_H
 #define BENCH_ROLE_H
 
+#ifndef __cplusplus
 #include <stdatomic.h>
+#endif
 
 #include "bench.h"
 #include "cpu.h"
 
-/* What a role leaves for the parent. */
+/* What a role leaves for the parent: one of the two has laps, or a span. */
 struct outcome {
     char why[WHY_MAX];
     uint64_t messages; /* in the measured span */
     uint64_t ticks;    /* that it took */
     long preempted;
     long faults;
-    struct histogram laps; /* of the asker */
+    struct histogram laps;
 };
 
+#ifndef __cplusplus /* a peer in C++ leaves it to the functions below */
 struct meeting {
     _Alignas(128) _Atomic uint32_t ready[ROLES];
+    _Alignas(
+        128) _Atomic uint64_t taken; /* messages that the consumer of a paced test is done with */
     _Alignas(128) struct outcome outcome[ROLES];
 };
+#endif
 
 struct role {
     const struct test *test;
@@ -35,6 +41,7 @@ struct role {
     const char *bus[ROLES];  /* names: bus[i] is the one that role i publishes on */
     const char *folder;      /* of the buses */
     int index;
+    const struct runner *runner;
     uint64_t started; /* ticks at the start of the measured span or lap */
 };
 
@@ -58,6 +65,13 @@ static inline void role_lap(struct role *role, uint64_t i)
     if (i >= role->test->warm)
         histogram_add(&role->outcome->laps, now - role->started);
     role->started = now;
+}
+
+/* Message i, counted from 0, took so many ticks. */
+static inline void role_took(struct role *role, uint64_t i, uint64_t ticks)
+{
+    if (i >= role->test->warm)
+        histogram_add(&role->outcome->laps, ticks);
 }
 
 /* The consumer has received so many, all told: begins the measured span once it is warm. */

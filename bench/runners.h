@@ -31,4 +31,33 @@ extern const struct runner shmbus_flow_next;
 extern const struct runner shmbus_flow_batch;
 extern const struct runner shmbus_flow_pool;
 
+/* subject_way.c: one at a time, one way */
+extern const struct runner floor_way;
+extern const struct runner shmbus_way_48;
+extern const struct runner shmbus_way_1k;
+extern const struct runner shmbus_way_64k;
+extern const struct runner shmbus_way_1m;
+
+/* subject_beside.c: a slow optional consumer */
+extern const struct runner shmbus_alone;
+extern const struct runner shmbus_beside;
+
+/* subject_attach.c: what is done once */
+extern const struct runner floor_map;
+extern const struct runner shmbus_attach;
+extern const struct runner shmbus_attach_filled;
+extern const struct runner shmbus_create;
+
+/* subject_many.c: more participants, and what is switched on */
+extern const struct runner many_required[4];
+extern const struct runner many_optional[4];
+extern const struct runner many_observer[4];
+extern const struct runner many_producers[4];
+extern const struct runner feature_plain;
+extern const struct runner feature_no_park;
+extern const struct runner feature_timestamps;
+
+/* subject_open.c: fixed rates */
+extern const struct runner open_rates[4];
+
 #endif
