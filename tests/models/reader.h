@@ -41,6 +41,7 @@ static inline void reader_begin(uint32_t index, uint32_t kind, uint64_t next)
     consumer.parked_producers = &nobody_waits;
     consumer.parked_behind = &nobody_behind;
     consumer.options.kind = kind;
+    consumer_watch_floor(&consumer);
     consumer.lent_slab = HOLD_COPIED;
     consumer.limit = UINT64_MAX;
     consumer.index = index;
