@@ -42,6 +42,7 @@ static inline void reader_begin_one(struct shmbus_consumer *one, uint32_t index,
     one->parked_producers = &nobody_waits;
     one->parked_behind = &nobody_behind;
     one->options.kind = kind;
+    consumer_watch_floor(one);
     one->lent_slab = HOLD_COPIED;
     one->limit = UINT64_MAX;
     one->index = index;

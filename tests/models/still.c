@@ -5,8 +5,8 @@
  * message finds that out when it looks again (docs/decisions/0004-look-again.md).
  *
  * What is overwritten is a slot, by a producer that is alone or one among many (-DCLAIM), or a slab
- * (-DSLAB). With -DADVANCE the consumer looks as it does whenever it moves its cursor on, and not
- * by the one look that the other forms are for.
+ * (-DSLAB). With -DADVANCE the consumer looks as it does whenever it moves its cursor on: at the
+ * floor first; the other forms are for the one look at a slot or slab that follows.
  */
 #ifndef SLAB
 #define MODEL_CAPACITY 1
@@ -50,8 +50,7 @@ static int looks_still(struct slot_header *slot)
     consumer.next++;
     return consumer_advance(&consumer) == 0;
 #elif defined(SLAB)
-    (void)slot;
-    return !consumer_lost_slab(&consumer);
+    return slab_is_still(&consumer, slot);
 #else
     return ring_is_still(slot, 0);
 #endif
@@ -64,7 +63,6 @@ static void *consume(void *unused)
     if (slot == NULL)
         return NULL;
 #ifdef SLAB
-    consumer_watch_slab(&consumer, slabs_handle());
     uint64_t payload = bus_get(&feed.shared[0]);
 #else
     uint64_t payload = bus_get(&bus_slot(0)->shared);

@@ -1,11 +1,10 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * The cheaper way that docs/decisions/0004-look-again.md has to be measured: one look at the floor
- * in place of one at each slot and slab. The floor of a producer that is alone is never above what
- * an honest consumer has stored, but for the moment of a raise. So one that reads in place, and
- * whose cursor somebody forges and puts back, asks after its reads whether the floor is above its
- * stored cursor: if it is not, nothing that it read was overwritten, neither a slot nor a slab
- * (-DSLAB). If it is, that says nothing yet, and slots and slabs are looked at as ever.
+ * What docs/decisions/0004-look-again.md rests on: the floor of a producer that is alone is never
+ * above what an honest consumer has stored, but for the moment of a raise. So one that reads in
+ * place, and whose cursor somebody forges and puts back, asks after its reads whether the floor is
+ * above its stored cursor: if it is not, nothing that it read was overwritten, neither a slot nor a
+ * slab (-DSLAB). If it is, that says nothing yet, and slots and slabs are looked at.
  *
  * With -DHONEST nobody forges, and the producer raises its floor for what it wants and again for
  * what the consumer allows: then a floor that stays above the cursor would be a false alarm.

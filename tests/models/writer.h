@@ -10,7 +10,7 @@
 
 #include "producer/producer.h"
 
-#include "producer/publish.c"
+#include "producer/claim.c"
 #include "producer/room.c"
 #include "ring/claim.c"
 #include "ring/gate.c"
@@ -58,11 +58,11 @@ static inline int writer_publish(void)
     struct shmbus_claim lent;
     if (producer.next >= producer.limit && !has_room(&producer, 1))
         return 0;
-    if (claim(&producer, sizeof(uint64_t), &lent) < 0)
+    if (shmbus_producer_claim(&producer, sizeof(uint64_t), &lent) < 0)
         return 0;
     struct model_slot *slot = bus_slot(producer.next);
     slot->plain = producer.next;
-    return commit(&producer, &lent, 1, 0) == 0;
+    return shmbus_producer_commit(&producer, &lent, 1, 0) == 0;
 }
 
 #endif

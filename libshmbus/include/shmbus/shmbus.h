@@ -726,6 +726,12 @@ enum shmbus_kind {
 
 #define SHMBUS_JOIN_MOVE_UP 0x1000u /* a from_sequence that is too old begins at the oldest */
 
+/* For throughput: a consumer that has caught up takes from the producer's processor each line that
+ * is being written. With this flag it stays some 64 to 128 slots behind while more is coming: poll
+ * and next give 0 once when no more than that is there, and read it when they are called again;
+ * wait rests for 5 microseconds in between. */
+#define SHMBUS_READ_STAND_OFF 0x2000u
+
 /* Where a consumer begins. */
 enum shmbus_from {
     SHMBUS_FROM_TAIL = 0,     /* with the next message */
@@ -769,7 +775,7 @@ struct shmbus_consumer_options {
     uint64_t from_sequence; /* with SHMBUS_FROM_SEQUENCE */
     int64_t wait_ns;        /* how long to wait for a bus that is not there yet */
     uint32_t hold_quota;    /* the most handles at one time; 0: 1,024 */
-    uint32_t flags;         /* SHMBUS_MAP_... and SHMBUS_JOIN_... */
+    uint32_t flags;         /* SHMBUS_MAP_..., SHMBUS_JOIN_... and SHMBUS_READ_... */
     uint64_t slack;         /* optional: messages behind from which it is skipped ahead; 0: a lap */
     int64_t deadline_ns;    /* an event when no message came for so long; 0: none */
     int64_t grace_ns;       /* required, with a name: how long its place is kept if it dies */
@@ -863,7 +869,7 @@ SHMBUS_API void shmbus_consumer_close(struct shmbus_consumer *consumer);
  * @param most      how many at most; 0 is none.
  *
  * Returns: how many were handed out; 0 when there is none now, or none that those that it runs
- *          after have passed.
+ *          after have passed; with SHMBUS_READ_STAND_OFF also once before the newest are read.
  * Errors: -EPIPE the stream has ended and all of it was read; -ESTALE this consumer was evicted, or
  *         its own words were changed by somebody else: do not trust the last batch; -EBADMSG the
  *         feed is damaged at the cursor, which stays; -EBUSY another thread is inside (debug
@@ -884,7 +890,7 @@ SHMBUS_API int shmbus_consumer_poll(struct shmbus_consumer *consumer, shmbus_han
  * @param consumer     the consumer.
  * @param out_message  receives the message.
  *
- * Returns: 1, or 0 when there is none now.
+ * Returns: 1, or 0 as shmbus_consumer_poll().
  * Errors: as shmbus_consumer_poll().
  * Ownership: the message's data is good until the next call of next, poll, wait or close.
  * Threads: the one that owns the consumer.

@@ -49,7 +49,8 @@ static int check_times(const struct shmbus_consumer_options *options)
 
 static int check_options(const struct shmbus_consumer_options *options)
 {
-    const uint32_t known = SHMBUS_MAP_PREFAULT | SHMBUS_MAP_LOCK | SHMBUS_JOIN_MOVE_UP;
+    const uint32_t known =
+        SHMBUS_MAP_PREFAULT | SHMBUS_MAP_LOCK | SHMBUS_JOIN_MOVE_UP | SHMBUS_READ_STAND_OFF;
     if (options->kind > SHMBUS_OBSERVER)
         return error_set(-EINVAL, "kind: %" PRIu32 " is no kind of consumer", options->kind);
     if (options->from > SHMBUS_FROM_SEQUENCE)
@@ -136,10 +137,13 @@ static void set_view(struct shmbus_consumer *consumer)
     consumer->state = segment_state(&consumer->segment);
     consumer->ring = ring_view(consumer->segment.feed, header);
     consumer->store_every = every < STORE_EVERY_MAX ? every : STORE_EVERY_MAX;
+    consumer_watch_floor(consumer);
     consumer->lent_slab = HOLD_COPIED;
     consumer->limit = UINT64_MAX;
     consumer->is_plain = consumer->options.kind == SHMBUS_REQUIRED &&
                          consumer->options.types == NULL && consumer->options.after_count == 0;
+    consumer->stands_off = (consumer->options.flags & SHMBUS_READ_STAND_OFF) != 0;
+    consumer->look_at = consumer->is_plain || consumer->stands_off ? 0 : UINT64_MAX;
 }
 
 static int begin(struct shmbus_consumer *consumer)

@@ -48,9 +48,13 @@ struct shmbus_consumer {
     uint64_t next;        /* sequence of the next message */
     uint64_t stored;      /* cursor as it stands in the entry */
     uint64_t store_every; /* messages at most between two stores of it */
+    uint64_t look_at;     /* where it looks next how far ahead the producer is: see poll.c */
+    uint64_t fetch;       /* slots ahead of the one being read that are fetched; 0: none */
     uint64_t epoch;
     struct control_entry *entry; /* NULL of an observer */
     const _Atomic uint64_t *eviction;
+    const _Atomic uint64_t *floor; /* while it is at most stored, nothing that it reads in place was
+                                      overwritten: see consumer_watch_floor() */
     const unsigned char *feed;
     const struct feed_header *header;
     const struct feed_state *state;
@@ -58,7 +62,9 @@ struct shmbus_consumer {
     const _Atomic uint32_t *parked_behind;
     struct shmbus_message lent; /* handed out last */
     uint32_t is_lent;
-    uint32_t is_plain; /* required, wants every type, and runs after nobody */
+    uint32_t is_plain;   /* required, wants every type, and runs after nobody */
+    uint32_t stands_off; /* SHMBUS_READ_STAND_OFF */
+    uint32_t has_rested; /* it gave nothing because of that, and is to read when called again */
     uint64_t received;
     struct guard guard;
 
@@ -67,8 +73,6 @@ struct shmbus_consumer {
     uint64_t aborted;
     uint64_t hole;          /* the last sequence that was found being written, among many */
     uint32_t hole_looks;    /* how often nothing came there */
-    uint64_t slab_read;     /* a required one's: handle of the slab that it read last; 0: none */
-    uint32_t slab_gone;     /* a slab was reclaimed while it read in place, which nobody may */
     uint64_t lent_slab;     /* that an optional one holds while it is lent; HOLD_COPIED: none */
     uint64_t deadline_at;   /* messages received when the deadline's clock began */
     int64_t deadline_from;  /* when it began; 0: it does not run */
@@ -189,11 +193,12 @@ int consumer_stream_ended(const struct shmbus_consumer *consumer);
 /* A claim that was never published is gone past. */
 void consumer_go_past_aborted(struct shmbus_consumer *consumer);
 
-/* A required one reads a slab in place: was the one before reclaimed meanwhile? */
-void consumer_watch_slab(struct shmbus_consumer *consumer, uint64_t handle);
+/* Finds the floor that says whether a required one has to look again at what it read in place. */
+void consumer_watch_floor(struct shmbus_consumer *consumer);
 
-/* Was the slab that it read last reclaimed, or one before it? */
-int consumer_lost_slab(const struct shmbus_consumer *consumer);
+/* The same of a required consumer: looks at each slot and slab that it read since it stored its
+ * cursor. Was one overwritten? */
+int consumer_was_overwritten(const struct shmbus_consumer *consumer);
 
 /* The message that was lent is finished with. */
 void consumer_finish(struct shmbus_consumer *consumer);

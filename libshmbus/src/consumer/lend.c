@@ -29,24 +29,48 @@ static uint32_t generation_of(const struct shmbus_consumer *consumer, uint64_t s
     return atomic_load_explicit(generation_word(consumer, slab), memory_order_seq_cst);
 }
 
-int consumer_lost_slab(const struct shmbus_consumer *consumer)
+/* Is the slab of a pooled message still that message's? What the slot says was checked when it was
+ * lent, and is again, since it may be another's by now. */
+static int slab_is_still(const struct shmbus_consumer *consumer, struct slot_header *slot)
 {
-    if (consumer->slab_read == 0)
+    uint64_t handle = racing_word(ring_handle(&consumer->ring, slot));
+    if (consumer_in_slab(consumer, handle, 0) == NULL)
         return 0;
     const _Atomic uint32_t *generation =
-        generation_word(consumer, consumer_slab_of(consumer, consumer->slab_read));
+        generation_word(consumer, consumer_slab_of(consumer, handle));
     /* ORDER(slab_still:B) pairs reclaim:A, settle:A: the payload before the generation */
     atomic_thread_fence(memory_order_acquire);
     /* relaxed: the fence above orders it */
-    return consumer->slab_gone || atomic_load_explicit(generation, memory_order_relaxed) !=
-                                      handle_generation(consumer->slab_read);
+    return atomic_load_explicit(generation, memory_order_relaxed) == handle_generation(handle);
 }
 
-void consumer_watch_slab(struct shmbus_consumer *consumer, uint64_t handle)
+int consumer_was_overwritten(const struct shmbus_consumer *consumer)
 {
-    if (consumer_lost_slab(consumer))
-        consumer->slab_gone = 1;
-    consumer->slab_read = handle;
+    uint64_t end = consumer->is_lent ? consumer->lent.sequence + 1 : consumer->next;
+    uint64_t sequence = consumer->stored;
+    /* Ends: goes on in each round, as the consumer did. */
+    while (sequence < end) {
+        struct slot_header *slot = ring_slot(&consumer->ring, sequence);
+        uint64_t stamp = ring_poll(slot);
+        int is_in_slab = stamp == stamp_make(sequence, STAMP_PUBLISHED) &&
+                         meta_flags(ring_meta(slot)) & SHMBUS_MESSAGE_POOLED;
+        if ((is_in_slab && !slab_is_still(consumer, slot)) || !ring_is_still(slot, sequence))
+            return 1;
+        sequence = ring_after(&consumer->ring, slot, stamp, sequence);
+    }
+    return 0;
+}
+
+void consumer_watch_floor(struct shmbus_consumer *consumer)
+{
+    static const _Atomic uint64_t never;
+    static const _Atomic uint64_t always = UINT64_MAX;
+    if (consumer->options.kind != SHMBUS_REQUIRED)
+        consumer->floor = &never;
+    else if (consumer->header->max_producers > 1)
+        consumer->floor = &always;
+    else
+        consumer->floor = &segment_producer(&consumer->segment, 0)->floor;
 }
 
 /* Holds the slab first, and then makes sure that it is still the message's. */

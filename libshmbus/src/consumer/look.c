@@ -20,8 +20,6 @@ int consumer_fail(struct shmbus_consumer *consumer, int code, const char *why)
     consumer->failed = code;
     consumer->why = why;
     consumer->stored = consumer->next;
-    consumer->slab_read = 0;
-    consumer->slab_gone = 0;
     consumer->is_lent = 0;
     consumer->limit = UINT64_MAX;
     consumer->ring.slots = nothing.bytes;
@@ -62,7 +60,8 @@ int consumer_evicted(struct shmbus_consumer *consumer)
 static inline int own_words_changed(const struct shmbus_consumer *consumer)
 {
     const struct control_entry *entry = consumer->entry;
-    /* ORDER(own_words:B) pairs evict:A: payloads were read before the eviction is looked for */
+    /* ORDER(own_words:B) pairs evict:A, ring_mark:A, reclaim:A, settle:A: payloads were read before
+     * the eviction, and the floor, are looked at */
     atomic_thread_fence(memory_order_acquire);
     /* relaxed: the fence above orders the eviction; the others are this consumer's own */
     return atomic_load_explicit(consumer->eviction, memory_order_relaxed) == consumer->epoch ||
@@ -74,15 +73,14 @@ static inline int own_words_changed(const struct shmbus_consumer *consumer)
 }
 
 /* Was anything of what a required one read in place since it stored its cursor overwritten? That
- * may be though its words are as it left them: somebody forged its cursor, and put it back. Slots
- * are overwritten in their order, so the first one tells of all. */
+ * may be though its words are as it left them: somebody forged its cursor, and put it back. Whoever
+ * overwrites has raised the floor above that first, and no floor goes down again below what was
+ * given away; above an honest one's cursor it is only in the middle of a raise. */
 static inline int was_overwritten(const struct shmbus_consumer *consumer)
 {
-    int has_read = consumer->next != consumer->stored || consumer->is_lent;
-    if (consumer->options.kind != SHMBUS_REQUIRED || !has_read)
-        return 0;
-    return !ring_is_still(ring_slot(&consumer->ring, consumer->stored), consumer->stored) ||
-           consumer_lost_slab(consumer);
+    /* relaxed: the fence of own_words_changed() orders it */
+    uint64_t floor = atomic_load_explicit(consumer->floor, memory_order_relaxed);
+    return __builtin_expect(floor > consumer->stored, 0) && consumer_was_overwritten(consumer);
 }
 
 int consumer_words_changed(const struct shmbus_consumer *consumer)
@@ -99,7 +97,6 @@ int consumer_advance(struct shmbus_consumer *consumer)
     }
     if (own_words_changed(consumer) || was_overwritten(consumer))
         return consumer_evicted(consumer);
-    consumer->slab_read = 0;
     /* relaxed: a count for whoever looks on */
     atomic_store_explicit(&entry->received, consumer->received, memory_order_relaxed);
     /* ORDER(cursor:A) pairs gate_scan:B, after_cursor:B: payloads are read, and holds set, before

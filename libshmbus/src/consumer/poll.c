@@ -10,6 +10,13 @@
 
 #include <inttypes.h>
 
+/* How far ahead of the message being read the next lines are fetched, in slots, and how often it is
+ * looked whether the producer is ahead that far; docs/performance.md. */
+#define FETCH_AHEAD 64
+
+/* How long it leaves the ring alone when it stands off. */
+#define REST_NS INT64_C(5000)
+
 /* What a slot says cannot be: damage, unless it is being overwritten under a required consumer,
  * which only one who forged its cursor brings about. */
 static int damaged(struct shmbus_consumer *consumer)
@@ -30,7 +37,44 @@ static inline struct slot_header *peek(struct shmbus_consumer *consumer)
     struct slot_header *slot = ring_slot(&consumer->ring, consumer->next);
     if (__builtin_expect(ring_poll(slot) == stamp_make(consumer->next, STAMP_PUBLISHED), 1))
         return slot;
+    if (consumer->stands_off)
+        consumer->look_at = consumer->next;
     return consumer_look(consumer);
+}
+
+/* Once in FETCH_AHEAD messages: how far ahead is the producer? Near it nothing is fetched, since it
+ * is writing there, and would lose the line; one that stands off does not even read what is there,
+ * but once after it rested. The stamp is only a hint: nothing is believed for it. Returns 1 when it
+ * is to stand off now. */
+__attribute__((noinline)) static int is_near(struct shmbus_consumer *consumer)
+{
+    uint64_t far = consumer->next + UINT64_C(2) * FETCH_AHEAD;
+    /* relaxed: a hint */
+    uint64_t stamp =
+        atomic_load_explicit(&ring_slot(&consumer->ring, far)->stamp, memory_order_relaxed);
+    int is_far = stamp == stamp_make(far, STAMP_PUBLISHED);
+    consumer->fetch = is_far ? FETCH_AHEAD : 0;
+    consumer->look_at = consumer->next + FETCH_AHEAD;
+    if (is_far || !consumer->stands_off || consumer->has_rested) {
+        consumer->has_rested = 0;
+        return 0;
+    }
+    consumer->has_rested = 1;
+    consumer->look_at = consumer->next;
+    return 1;
+}
+
+static inline int stands_off(struct shmbus_consumer *consumer)
+{
+    return __builtin_expect(consumer->next >= consumer->look_at, 0) && is_near(consumer);
+}
+
+/* Asks for the line of a slot some way ahead. Inline by force: a function that does nothing else is
+ * taken for one without effect. */
+__attribute__((always_inline)) static inline void fetch_ahead(
+    const struct shmbus_consumer *consumer)
+{
+    __builtin_prefetch(ring_slot(&consumer->ring, consumer->next + consumer->fetch));
 }
 
 /* The messages of a poll were read: their count, unless they are not to be trusted. A look for one
@@ -49,7 +93,7 @@ static int poll_plain(struct shmbus_consumer *consumer, shmbus_handler *handler,
     uint32_t count = 0;
     int stop = 0;
     int result;
-    while (count < most && !stop) {
+    while (count < most && !stop && !stands_off(consumer)) {
         struct slot_header *slot = peek(consumer);
         if (slot == NULL)
             break;
@@ -58,6 +102,7 @@ static int poll_plain(struct shmbus_consumer *consumer, shmbus_handler *handler,
                 return damaged(consumer);
             break;
         }
+        fetch_ahead(consumer);
         consumer->is_lent = 1;
         stop = handler(&consumer->lent, context);
         count++;
@@ -76,8 +121,11 @@ static int step(struct shmbus_consumer *consumer)
 {
     for (;;) {
         struct slot_header *slot = consumer_look(consumer);
-        if (slot == NULL)
+        if (slot == NULL) {
+            if (consumer->stands_off)
+                consumer->look_at = consumer->next;
             return 0;
+        }
         int result = consumer->options.kind == SHMBUS_REQUIRED ? consumer_lend(consumer, slot)
                                                                : consumer_lend_copy(consumer, slot);
         if (result < 0)
@@ -99,7 +147,7 @@ static int poll_general(struct shmbus_consumer *consumer, shmbus_handler *handle
     uint32_t count = 0;
     int stop = 0;
     int result;
-    while (count < most && !stop) {
+    while (count < most && !stop && !stands_off(consumer)) {
         result = step(consumer);
         if (result < 0 && count == 0)
             return result;
@@ -152,7 +200,7 @@ int shmbus_consumer_poll(struct shmbus_consumer *consumer, shmbus_handler *handl
 
 static int next_plain(struct shmbus_consumer *consumer)
 {
-    struct slot_header *slot = peek(consumer);
+    struct slot_header *slot = stands_off(consumer) ? NULL : peek(consumer);
     if (slot == NULL)
         return 0;
     if (consumer->next - consumer->stored >= consumer->store_every &&
@@ -160,6 +208,7 @@ static int next_plain(struct shmbus_consumer *consumer)
         return -ESTALE;
     if (consumer_lend(consumer, slot) < 0)
         return damaged(consumer);
+    fetch_ahead(consumer);
     consumer->is_lent = 1;
     consumer->received++;
     consumer->next++;
@@ -171,7 +220,7 @@ static int next_general(struct shmbus_consumer *consumer)
     if (consumer->next - consumer->stored >= consumer->store_every &&
         consumer_advance(consumer) < 0)
         return -ESTALE;
-    return step(consumer);
+    return stands_off(consumer) ? 0 : step(consumer);
 }
 
 static int next(struct shmbus_consumer *consumer)
@@ -196,7 +245,7 @@ int shmbus_consumer_next(struct shmbus_consumer *consumer, struct shmbus_message
         consumer_finish(consumer);
     result = next(consumer);
     if (result > 0)
-        *out_message = consumer->lent;
+        consumer_copy_lent(out_message, &consumer->lent);
     guard_leave(&consumer->guard);
     return result;
 }
@@ -273,8 +322,19 @@ static int wait_on(struct shmbus_consumer *consumer, struct waiter *waiter)
     }
 }
 
+/* It left alone what is there, and is to read it after a rest. */
+static void rest(int64_t timeout_ns)
+{
+    int64_t ns = timeout_ns >= 0 && timeout_ns < REST_NS ? timeout_ns : REST_NS;
+    int64_t until = wait_now() + ns;
+    while (wait_now() < until)
+        wait_pause();
+}
+
 static int wait_for_message(struct shmbus_consumer *consumer, int64_t timeout_ns)
 {
+    if (consumer->has_rested)
+        rest(timeout_ns);
     struct control_entry *entry = consumer->entry;
     struct waiter waiter =
         wait_begin_as(&consumer->wait, timeout_ns, entry != NULL ? &entry->waiting : NULL);

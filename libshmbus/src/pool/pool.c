@@ -345,8 +345,9 @@ static uint32_t take_retired(struct pool_class *in, uint64_t floor, uint32_t *ba
         /* relaxed: the fence below orders all of them before the holds are read */
         atomic_store_explicit(&in->generations[batch[i]], generation, memory_order_relaxed);
     }
-    /* ORDER(reclaim:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B, slab_still:B:
-     * generations before holds, and before a byte of the slabs */
+    /* ORDER(reclaim:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B, slab_still:B,
+     * own_words:B: generations before holds, and floor and generations before a byte of the slabs
+     */
     atomic_thread_fence(memory_order_seq_cst);
     return count;
 }
@@ -427,8 +428,9 @@ static void settle_class(struct pool *pool, struct pool_class *in)
         atomic_store_explicit(&in->generations[i], pool_generation(in, i) + 1,
                               memory_order_relaxed);
     }
-    /* ORDER(settle:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B, slab_still:B: generations
-     * before holds, and before a byte of the slabs */
+    /* ORDER(settle:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B, slab_still:B,
+     * own_words:B: generations before holds, and floor and generations before a byte of the slabs
+     */
     atomic_thread_fence(memory_order_seq_cst);
     uint32_t holders = find_holders(pool);
     for (uint32_t i = in->slab_count; i > 0; i--) {

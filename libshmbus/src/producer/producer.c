@@ -6,6 +6,7 @@
 
 #include "error/error.h"
 #include "numa/place.h"
+#include "producer/copy.h"
 #include "recovery/recovery.h"
 #include "wait/wait.h"
 
@@ -37,6 +38,7 @@ static void set_fast_path(struct shmbus_producer *producer, struct recovery_stre
     producer->limit = stream.floor + capacity;
     producer->tail_mask = ring_tail_every(capacity) - 1;
     producer->ahead = capacity / 4 < PREFETCH_AHEAD ? capacity / 4 : PREFETCH_AHEAD;
+    producer->word_room = copy_word_room(producer->ring.inline_bytes, producer->ring.timestamps);
     producer->claim = CLAIM_NONE;
     if (producer->among != NULL) {
         producer->among->limit = producer->limit;

@@ -53,11 +53,12 @@ struct shmbus_producer {
     uint64_t limit;     /* first sequence that there is no room for */
     uint64_t tail_mask; /* the tail is stored when next & tail_mask is 0 */
     uint64_t ahead;     /* slots between the one written and the one prefetched */
+    uint32_t word_room; /* payloads of 8 to word_room + 7 bytes go by the shortest path; 0: none */
     uint32_t claim;     /* CLAIM_... */
     uint32_t claim_length;
     uint32_t claim_class; /* of the claimed slab */
     uint32_t claim_slab;
-    const void *claim_data; /* what was lent, to tell the open claim from one given up */
+    unsigned char *claim_data; /* what was lent, to tell the open claim from one given up */
     _Atomic uint64_t *tail_word;
     const _Atomic uint32_t *parked; /* says that consumers are parked; see wait/park.h */
     struct producer_entry *entry;

@@ -1,11 +1,13 @@
 /* SPDX-License-Identifier: MIT */
 /*
- * Publishing: claim, fill, commit; copies; batches. Everything here is the hot path until it calls
- * producer_make_room() or producer_take_slabs().
+ * Publishing copies, one at a time and in batches. Everything here is the hot path until it calls
+ * producer_make_room() or producer_need_slabs(). The usual case, 8 to COPY_WORDS_MAX bytes in the
+ * slot on a bus without timestamps, is a short function that calls nothing; all else is behind a
+ * call.
  */
 #include "error/error.h"
-#include "producer/producer.h"
-#include "wait/wait.h"
+#include "producer/copy.h"
+#include "producer/release.h"
 
 #include <inttypes.h>
 #include <limits.h>
@@ -30,174 +32,10 @@ int producer_bad_flags(uint16_t flags)
     return error_set(-EINVAL, "flags: 0x%04x has bits that are the library's", (unsigned)flags);
 }
 
-/* Is there a slot, and is none lent? The fast path of everything. */
-static inline int ready(struct shmbus_producer *producer)
+/* Does a message go by the shortest path? */
+static inline int is_short(uint32_t length, uint16_t flags, uint32_t word_room)
 {
-    if (__builtin_expect(producer->next < producer->limit && producer->claim == CLAIM_NONE, 1))
-        return 0;
-    return producer_make_room(producer);
-}
-
-/* Stores what a consumer may see: the message at next. */
-static inline void release(struct shmbus_producer *producer, struct slot_header *slot,
-                           uint64_t meta)
-{
-    if (producer->ring.timestamps)
-        *ring_timestamp(slot) = wait_now();
-    ring_publish(slot, producer->next, meta);
-    producer->next++;
-    ring_prefetch(&producer->ring, producer->next + producer->ahead);
-    if ((producer->next & producer->tail_mask) == 0)
-        producer_store_tail(producer);
-    producer_notify(producer);
-}
-
-/* Puts a slab's handle into a slot that is marked. */
-static inline uint16_t refer(struct shmbus_producer *producer, struct slot_header *slot,
-                             uint32_t class_index, uint32_t index, uint64_t sequence)
-{
-    struct pool_class *in = &producer->pool.classes[class_index];
-    *ring_handle(&producer->ring, slot) = pool_handle(in, class_index, index);
-    pool_publish(in, index, sequence);
-    return SHMBUS_MESSAGE_POOLED;
-}
-
-/* Out of line, so that a claim in the slot saves no registers for it. */
-__attribute__((noinline)) static int claim_slab(struct shmbus_producer *producer, uint32_t length,
-                                                struct shmbus_claim *out_claim)
-{
-    uint32_t class_index = pool_class_for(&producer->pool, length);
-    if (class_index == producer->pool.class_count)
-        return producer_too_long(producer, length);
-    int result = producer_need_slabs(producer, class_index, 1);
-    if (result < 0)
-        return result;
-    struct pool_class *from = &producer->pool.classes[class_index];
-    uint32_t index = pool_acquire(from);
-    producer->claim = CLAIM_POOLED;
-    producer->claim_class = class_index;
-    producer->claim_slab = index;
-    out_claim->data = pool_data(from, index);
-    out_claim->handle = pool_handle(from, class_index, index);
-    out_claim->room = (uint32_t)from->slab_bytes;
-    return 0;
-}
-
-static int claim(struct shmbus_producer *producer, uint32_t length, struct shmbus_claim *out_claim)
-{
-    int result = ready(producer);
-    if (__builtin_expect(result != 0, 0))
-        return result < 0 ? result : among_claim(producer, length, out_claim);
-    struct slot_header *slot = ring_slot(&producer->ring, producer->next);
-    if (__builtin_expect(length <= producer->ring.inline_bytes, 1)) {
-        ring_mark(slot, producer->next, STAMP_WRITING);
-        producer->claim = CLAIM_INLINE;
-        out_claim->data = ring_payload(&producer->ring, slot);
-        out_claim->handle = 0;
-        out_claim->room = producer->ring.inline_bytes;
-    } else {
-        result = claim_slab(producer, length, out_claim);
-        if (result < 0)
-            return result;
-    }
-    producer->claim_length = length;
-    producer->claim_data = out_claim->data;
-    out_claim->sequence = producer->next;
-    out_claim->length = length;
-    return 0;
-}
-
-int shmbus_producer_claim(struct shmbus_producer *producer, uint32_t length,
-                          struct shmbus_claim *out_claim)
-{
-    int result = guard_enter(&producer->guard);
-    if (result < 0)
-        return result;
-    result = claim(producer, length, out_claim);
-    guard_leave(&producer->guard);
-    return result;
-}
-
-static int not_open(const struct shmbus_producer *producer)
-{
-    if (producer->orphaned)
-        return producer_refuse(producer);
-    return error_constant(-EINVAL, "not the claim that is open, or its length was raised");
-}
-
-static inline int is_open(const struct shmbus_producer *producer, const struct shmbus_claim *claim)
-{
-    return producer->claim != CLAIM_NONE && claim->sequence == producer->next &&
-           claim->data == producer->claim_data;
-}
-
-static int commit(struct shmbus_producer *producer, const struct shmbus_claim *claim, uint16_t type,
-                  uint16_t flags)
-{
-    if (!is_open(producer, claim) || claim->length > producer->claim_length)
-        return not_open(producer);
-    if (flags & ~SHMBUS_MESSAGE_USER_FLAGS)
-        return producer_bad_flags(flags);
-    struct slot_header *slot = ring_slot(&producer->ring, producer->next);
-    if (__builtin_expect(producer->claim != CLAIM_INLINE, 0)) {
-        if (producer->claim != CLAIM_POOLED)
-            return among_commit(producer, claim->length, type, flags);
-        struct pool_class *in = &producer->pool.classes[producer->claim_class];
-        ring_mark(slot, producer->next, STAMP_WRITING);
-        flags |= refer(producer, slot, producer->claim_class, producer->claim_slab, producer->next);
-        pool_disown(&producer->pool, in, producer->claim_slab);
-    }
-    producer->claim = CLAIM_NONE;
-    release(producer, slot, meta_make(claim->length, type, flags));
-    return 0;
-}
-
-int shmbus_producer_commit(struct shmbus_producer *producer, const struct shmbus_claim *claim,
-                           uint16_t type, uint16_t flags)
-{
-    int result = guard_enter(&producer->guard);
-    if (result < 0)
-        return result;
-    result = commit(producer, claim, type, flags);
-    guard_leave(&producer->guard);
-    return result;
-}
-
-int shmbus_producer_abort(struct shmbus_producer *producer, const struct shmbus_claim *claim)
-{
-    int result = guard_enter(&producer->guard);
-    if (result < 0)
-        return result;
-    if (!is_open(producer, claim)) {
-        result = not_open(producer);
-    } else if (producer->among != NULL) {
-        result = among_abort(producer);
-    } else {
-        if (producer->claim == CLAIM_POOLED)
-            pool_disown(&producer->pool, &producer->pool.classes[producer->claim_class],
-                        producer->claim_slab);
-        producer->claim = CLAIM_NONE;
-    }
-    guard_leave(&producer->guard);
-    return result;
-}
-
-/* Copies up to a slot's payload without a call for the usual sizes. */
-static inline void copy_inline(unsigned char *to, const unsigned char *from, uint32_t length)
-{
-    if (length > 64) {
-        memcpy(to, from, length);
-    } else if (length >= 16) {
-        for (uint32_t i = 0; i + 16 < length; i += 16)
-            memcpy(to + i, from + i, 16);
-        memcpy(to + length - 16, from + length - 16, 16);
-    } else if (length >= 8) {
-        memcpy(to, from, 8);
-        memcpy(to + length - 8, from + length - 8, 8);
-    } else {
-        for (uint32_t i = 0; i < length; i++)
-            to[i] = from[i];
-    }
+    return length - COPY_WORDS_MIN < word_room && flags <= SHMBUS_MESSAGE_USER_FLAGS;
 }
 
 /* Fills the slot of a sequence with a copy, marked and not yet published. Returns the meta word's
@@ -225,22 +63,38 @@ static inline int fill(struct shmbus_producer *producer, struct slot_header *slo
     return result;
 }
 
+/* All but the usual case. */
+__attribute__((noinline)) static int publish_any(struct shmbus_producer *producer, uint16_t type,
+                                                 uint16_t flags, const void *data, uint32_t length)
+{
+    int result =
+        flags & ~SHMBUS_MESSAGE_USER_FLAGS ? producer_bad_flags(flags) : make_ready(producer);
+    if (result != 0)
+        return result < 0 ? result : among_publish(producer, type, flags, data, length);
+    struct slot_header *slot = ring_slot(&producer->ring, producer->next);
+    prefetch_ahead(producer, producer->next);
+    result = fill(producer, slot, producer->next, data, length);
+    if (result < 0)
+        return result;
+    release(producer, slot, meta_make(length, type, (uint16_t)(flags | result)));
+    return 0;
+}
+
 int shmbus_producer_publish(struct shmbus_producer *producer, uint16_t type, uint16_t flags,
                             const void *data, uint32_t length)
 {
     int result = guard_enter(&producer->guard);
     if (result < 0)
         return result;
-    result = flags & ~SHMBUS_MESSAGE_USER_FLAGS ? producer_bad_flags(flags) : ready(producer);
-    if (result == 0) {
+    ring_prefetch(&producer->ring, producer->next);
+    if (__builtin_expect(is_ready(producer) && is_short(length, flags, producer->word_room), 1)) {
         struct slot_header *slot = ring_slot(&producer->ring, producer->next);
-        result = fill(producer, slot, producer->next, data, length);
-        if (result >= 0) {
-            release(producer, slot, meta_make(length, type, (uint16_t)(flags | result)));
-            result = 0;
-        }
-    } else if (result > 0) {
-        result = among_publish(producer, type, flags, data, length);
+        prefetch_ahead(producer, producer->next);
+        ring_mark(slot, producer->next, STAMP_WRITING);
+        copy_words(ring_payload(&producer->ring, slot), data, length);
+        release_slot(producer, slot, meta_make(length, type, flags));
+    } else {
+        result = publish_any(producer, type, flags, data, length);
     }
     guard_leave(&producer->guard);
     return result;
@@ -254,6 +108,31 @@ static inline int would_wait(const struct shmbus_producer *producer, uint32_t le
     uint32_t class_index = pool_class_for(&producer->pool, length);
     return class_index == producer->pool.class_count ||
            producer->pool.classes[class_index].free_count == 0;
+}
+
+/* Writes messages from one on for as long as they go by the shortest path, and releases them, but
+ * for the batch's first, whose meta word it gives. Returns the first that it did not write. */
+static inline uint64_t fill_short(struct shmbus_producer *producer,
+                                  const struct shmbus_outgoing *messages, uint64_t from,
+                                  uint64_t to, uint64_t *out_first_meta)
+{
+    const struct ring ring = producer->ring;
+    uint64_t ahead = producer->ahead;
+    uint64_t first = producer->next;
+    uint32_t word_room = producer->word_room;
+    for (; from < to && is_short(messages[from].length, messages[from].flags, word_room); from++) {
+        const struct shmbus_outgoing *message = &messages[from];
+        struct slot_header *slot = ring_slot(&ring, first + from);
+        uint64_t meta = meta_make(message->length, message->type, message->flags);
+        ring_prefetch(&ring, first + from + ahead);
+        ring_mark(slot, first + from, STAMP_WRITING);
+        copy_words(ring_payload(&ring, slot), message->data, message->length);
+        if (from == 0)
+            *out_first_meta = meta;
+        else
+            ring_publish(slot, first + from, meta);
+    }
+    return from;
 }
 
 /* Writes as many as there is room for and releases them together: the first stamp last. Returns how
@@ -273,6 +152,9 @@ static int publish_run(struct shmbus_producer *producer, const struct shmbus_out
     if (first + count > producer->begun_at + producer->ring.mask + 1)
         producer_store_tail(producer);
     for (; done < count; done++) {
+        done = fill_short(producer, messages, done, count, &first_meta);
+        if (done == count)
+            break;
         const struct shmbus_outgoing *message = &messages[done];
         uint64_t sequence = first + done;
         struct slot_header *slot = ring_slot(&producer->ring, sequence);
@@ -293,7 +175,7 @@ static int publish_run(struct shmbus_producer *producer, const struct shmbus_out
             first_meta = meta;
         else
             ring_publish(slot, sequence, meta);
-        ring_prefetch(&producer->ring, sequence + producer->ahead);
+        prefetch_ahead(producer, sequence);
     }
     if (done == 0)
         return result;
@@ -315,7 +197,7 @@ int shmbus_producer_publish_batch(struct shmbus_producer *producer,
     if (count > INT_MAX)
         result = error_set(-EINVAL, "count: %zu is more than %d", count, INT_MAX);
     while (result >= 0 && done < count) {
-        result = ready(producer);
+        result = make_ready(producer);
         if (result > 0) {
             result = among_publish_run(producer, messages + done, count - done);
         } else if (result == 0) {

@@ -3,8 +3,7 @@
  * The pool by hand, and the bump arena over what a claim or slab lends.
  */
 #include "error/error.h"
-#include "producer/producer.h"
-#include "wait/wait.h"
+#include "producer/release.h"
 
 #include <inttypes.h>
 
@@ -120,17 +119,11 @@ static int publish(struct shmbus_producer *producer, uint64_t handle, uint32_t l
                                       meta_make(length, type, flags));
     }
     struct slot_header *slot = ring_slot(&producer->ring, producer->next);
+    prefetch_ahead(producer, producer->next);
     ring_mark(slot, producer->next, STAMP_WRITING);
     *ring_handle(&producer->ring, slot) = handle;
     pool_publish(in, index, producer->next);
-    if (producer->ring.timestamps)
-        *ring_timestamp(slot) = wait_now();
-    ring_publish(slot, producer->next,
-                 meta_make(length, type, (uint16_t)(flags | SHMBUS_MESSAGE_POOLED)));
-    producer->next++;
-    if ((producer->next & producer->tail_mask) == 0)
-        producer_store_tail(producer);
-    producer_notify(producer);
+    release(producer, slot, meta_make(length, type, (uint16_t)(flags | SHMBUS_MESSAGE_POOLED)));
     return 0;
 }
 

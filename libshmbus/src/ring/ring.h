@@ -81,7 +81,8 @@ static inline void ring_mark(struct slot_header *slot, uint64_t sequence, uint32
 {
     /* relaxed: the fence below orders it before the payload */
     atomic_store_explicit(&slot->stamp, stamp_make(sequence, state), memory_order_relaxed);
-    /* ORDER(ring_mark:A) pairs ring_recheck:B, ring_still:B: mark before payload */
+    /* ORDER(ring_mark:A) pairs ring_recheck:B, ring_still:B, own_words:B: floor and mark before
+     * payload */
     atomic_thread_fence(memory_order_release);
 }
 
