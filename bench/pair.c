@@ -17,6 +17,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/eventfd.h>
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/resource.h>
@@ -236,6 +237,7 @@ int pair_run(const struct test *given, const struct runner *runner, const struct
     int file = bytes != 0 ? open_memory(bytes) : -1, asked = 0;
     pid_t child[ROLES] = {0};
     struct run run = {.ok = 1};
+    const int event[ROLES] = {eventfd(0, EFD_CLOEXEC), eventfd(0, EFD_CLOEXEC)};
     struct meeting *meeting = mmap(NULL, sizeof(*meeting), PROT_READ | PROT_WRITE,
                                    MAP_SHARED | MAP_ANONYMOUS | MAP_POPULATE, -1, 0);
     if (meeting == MAP_FAILED || (bytes != 0 && file < 0)) {
@@ -251,6 +253,7 @@ int pair_run(const struct test *given, const struct runner *runner, const struct
                             .bus = {pair.bus[0], pair.bus[1]},
                             .folder = pair.folder,
                             .runner = runner,
+                            .event = {event[0], event[1]},
                             .index = i};
         child[i] = fork();
         if (child[i] == 0)
@@ -275,5 +278,8 @@ out:
         munmap(meeting, sizeof(*meeting));
     if (file >= 0)
         close(file);
+    for (int i = 0; i < ROLES; i++)
+        if (event[i] >= 0)
+            close(event[i]);
     return asked;
 }

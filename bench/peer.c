@@ -85,7 +85,7 @@ void peer_begin(void)
     if (length <= 0)
         return;
     module_folder[length] = '\0';
-    strcpy(strrchr(module_folder, '/'), "/peers");
+    snprintf(strrchr(module_folder, '/'), sizeof("/peers"), "/peers");
     for (int i = 0; i < PEERS; i++) {
         snprintf(path, sizeof(path), "%s/%s.so", module_folder, peers[i].name);
         if (access(path, R_OK) != 0)

@@ -42,6 +42,7 @@ struct role {
     const char *folder;      /* of the buses */
     int index;
     const struct runner *runner;
+    int event[ROLES]; /* eventfds: role i sleeps on event[i] */
     uint64_t started; /* ticks at the start of the measured span or lap */
 };
 

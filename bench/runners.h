@@ -60,4 +60,9 @@ extern const struct runner feature_timestamps;
 /* subject_open.c: fixed rates */
 extern const struct runner open_rates[4];
 
+/* wake_trip.c: both sides sleep */
+extern const struct runner floor_futex;
+extern const struct runner floor_eventfd;
+extern const struct runner shmbus_park;
+
 #endif

@@ -51,6 +51,7 @@ int subject_consumer(struct role *role, int bus, struct shmbus_consumer **out_co
                                               .kind = role->test->kind,
                                               .from = SHMBUS_FROM_OLDEST,
                                               .wait_ns = wait_ns,
+                                              .wait = {.strategy = SHMBUS_WAIT_PARK},
                                               .flags = SHMBUS_MAP_PREFAULT};
     int result = shmbus_consumer_open(role->bus[bus], &options, out_consumer);
     return result == 0 ? ROLE_OK : subject_failed(role, "open", result);
