@@ -11,6 +11,8 @@
 
 #include "reader.h"
 
+#include "producer/publish.c"
+
 #define RANGE   2
 #define PAYLOAD 1000
 
@@ -34,10 +36,10 @@ static void *produce(void *unused)
     assert(result == 0 && producer.next == RANGE);
     if (!has_room(&producer, 1))
         return NULL;
-    result = claim(&producer, sizeof(uint64_t), &lent);
+    result = shmbus_producer_claim(&producer, sizeof(uint64_t), &lent);
     assert(result == 0);
     *ring_handle(&ring, &bus_slot(RANGE)->header) = PAYLOAD;
-    result = commit(&producer, &lent, 1, 0);
+    result = shmbus_producer_commit(&producer, &lent, 1, 0);
     assert(result == 0);
     return NULL;
 }
