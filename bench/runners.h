@@ -29,6 +29,9 @@ extern const struct runner shmbus_flow_publish;
 extern const struct runner shmbus_flow_claim;
 extern const struct runner shmbus_flow_next;
 extern const struct runner shmbus_flow_batch;
+extern const struct runner shmbus_flow_publish_off;
+extern const struct runner shmbus_flow_claim_off;
+extern const struct runner shmbus_flow_batch_off;
 extern const struct runner shmbus_flow_pool;
 
 /* subject_way.c: one at a time, one way */

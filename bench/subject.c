@@ -45,6 +45,12 @@ int subject_producer(struct role *role, int bus, struct shmbus_producer **out_pr
 
 int subject_consumer(struct role *role, int bus, struct shmbus_consumer **out_consumer)
 {
+    return subject_consumer_as(role, bus, 0, out_consumer);
+}
+
+int subject_consumer_as(struct role *role, int bus, uint32_t flags,
+                        struct shmbus_consumer **out_consumer)
+{
     struct shmbus_consumer_options options = {.struct_bytes = sizeof(options),
                                               .folder = role->folder,
                                               .name = "bench",
@@ -52,7 +58,7 @@ int subject_consumer(struct role *role, int bus, struct shmbus_consumer **out_co
                                               .from = SHMBUS_FROM_OLDEST,
                                               .wait_ns = wait_ns,
                                               .wait = {.strategy = SHMBUS_WAIT_PARK},
-                                              .flags = SHMBUS_MAP_PREFAULT};
+                                              .flags = SHMBUS_MAP_PREFAULT | flags};
     int result = shmbus_consumer_open(role->bus[bus], &options, out_consumer);
     return result == 0 ? ROLE_OK : subject_failed(role, "open", result);
 }

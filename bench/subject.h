@@ -27,6 +27,10 @@ struct seen {
 int subject_producer(struct role *role, int bus, struct shmbus_producer **out_producer);
 int subject_consumer(struct role *role, int bus, struct shmbus_consumer **out_consumer);
 
+/* The same with further flags. */
+int subject_consumer_as(struct role *role, int bus, uint32_t flags,
+                        struct shmbus_consumer **out_consumer);
+
 /* Notes what a call of the library returned. */
 int subject_failed(struct role *role, const char *call, int error);
 

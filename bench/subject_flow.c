@@ -2,7 +2,8 @@
 /*
  * One way, as fast as it goes: one producer, one required consumer that reads everything in place.
  * A consumer that has caught up leaves the ring alone for a few PAUSEs, as the floors' do, so that
- * it does not take each line away while it is being written.
+ * it does not take each line away while it is being written. Those with "off" in their names stand
+ * off besides.
  */
 #include "runners.h"
 #include "subject.h"
@@ -115,12 +116,12 @@ out:
 }
 
 /* Polls until all has come, with the handler that checks it. */
-static int consume(struct role *role, shmbus_handler *handler, struct seen *seen)
+static int consume(struct role *role, uint32_t flags, shmbus_handler *handler, struct seen *seen)
 {
     struct shmbus_consumer *consumer = NULL;
     uint64_t total = role_total(role);
     uint32_t burst = role->test->burst, pause = role->test->pause;
-    int result = subject_consumer(role, 0, &consumer);
+    int result = subject_consumer_as(role, 0, flags, &consumer);
     if (result != ROLE_OK)
         return result;
     role_meet(role);
@@ -143,7 +144,13 @@ static int consume(struct role *role, shmbus_handler *handler, struct seen *seen
 static int consume_small(struct role *role)
 {
     struct seen seen = {0};
-    return consume(role, subject_small, &seen);
+    return consume(role, 0, subject_small, &seen);
+}
+
+static int consume_off(struct role *role)
+{
+    struct seen seen = {0};
+    return consume(role, SHMBUS_READ_STAND_OFF, subject_small, &seen);
 }
 
 static int consume_pool(struct role *role)
@@ -151,7 +158,7 @@ static int consume_pool(struct role *role)
     struct seen seen = {0};
     if (bulk_begin(&seen.bulk, role->test->size) != 0)
         return role_fail(role, "no memory for the pattern");
-    int result = consume(role, subject_bulk, &seen);
+    int result = consume(role, 0, subject_bulk, &seen);
     bulk_end(&seen.bulk);
     return result;
 }
@@ -191,5 +198,11 @@ const struct runner shmbus_flow_next = {.name = "shmbus-publish-next",
                                         .act = {produce_publish, consume_next}};
 const struct runner shmbus_flow_batch = {.name = "shmbus-batch",
                                          .act = {produce_batches, consume_small}};
+const struct runner shmbus_flow_publish_off = {.name = "shmbus-publish-off",
+                                               .act = {produce_publish, consume_off}};
+const struct runner shmbus_flow_claim_off = {.name = "shmbus-claim-off",
+                                             .act = {produce_claim, consume_off}};
+const struct runner shmbus_flow_batch_off = {.name = "shmbus-batch-off",
+                                             .act = {produce_batches, consume_off}};
 const struct runner shmbus_flow_pool = {.name = "shmbus-claim-pool",
                                         .act = {produce_pool, consume_pool}};
