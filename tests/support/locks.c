@@ -13,10 +13,9 @@
 #include <sys/stat.h>
 #include <sys/sysmacros.h>
 
-#define MOST_LOCKS 64 /* of a file; more than that in a reading are the same one again and again   \
-                       */
-#define AGREEING 6
-#define TRIES    10000
+#define MOST_LOCKS 64 /* of a file; more in one reading are the same one again and again */
+#define AGREEING   6
+#define TRIES      10000
 
 struct lines {
     char text[MOST_LOCKS][128];
