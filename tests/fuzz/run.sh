@@ -97,7 +97,8 @@ afl()
     local folder=$work/afl status=0 log=$work/afl.txt
     local sources=("$source"/tests/fuzz/{segment,bed,case,steps,look}.c
         "$source"/tools/{cli,stat_json,stat_page,stat_words,text}.c)
-    mapfile -t -O ${#sources[@]} sources < <(find "$source/libshmbus/src" -name '*.c')
+    mapfile -t -O ${#sources[@]} sources \
+        < <(find "$source/libshmbus/src" -name '*.c' -not -path '*/record/*')
     local flags=(-std=c11 -O1 -g -D_GNU_SOURCE -DSHMBUS_VERSION_TEXT='"fuzz"'
         -I"$source/libshmbus/src" -I"$source/libshmbus/include" -I"$source/tools")
     mkdir -p "$folder" "$work/buses"

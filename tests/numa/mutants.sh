@@ -38,7 +38,7 @@ compile_all()
         [ "$running" -lt "$(nproc)" ] || { wait -n; running=$((running - 1)); }
         compile "$source/libshmbus/src" "$file" "$work/objects/${file//\//-}.o" &
         running=$((running + 1))
-    done < <(cd "$source/libshmbus/src" && find . -name '*.c' -printf '%P\n')
+    done < <(cd "$source/libshmbus/src" && find . -name '*.c' -not -path '*/record/*' -printf '%P\n')
     wait
 }
 

@@ -18,7 +18,7 @@ build()
 {
     local folder=$1 sources flags
     shift
-    mapfile -t sources < <(find "$folder/src" -name '*.c' | sort)
+    mapfile -t sources < <(find "$folder/src" -name '*.c' -not -path '*/record/*' | sort)
     read -ra flags < <(pkg-config --cflags --libs check)
     "$compiler" -std=c11 -O1 -D_GNU_SOURCE -DSHMBUS_VERSION_TEXT='"mutant"' \
         -DSHMBUS_SOURCE_FOLDER="\"$source\"" -DSHMBUS_BUILD_FOLDER="\"$folder\"" \

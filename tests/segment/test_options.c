@@ -148,7 +148,8 @@ START_TEST(bits_that_mean_nothing)
     const uint32_t known = SHMBUS_BUS_TIMESTAMPS | SHMBUS_BUS_NO_POOL | SHMBUS_BUS_SCRUB |
                            SHMBUS_BUS_EVICT | SHMBUS_BUS_REPLACE | SHMBUS_BUS_NO_PARK |
                            SHMBUS_MAP_PREFAULT | SHMBUS_MAP_LOCK;
-    const uint32_t joining = SHMBUS_MAP_PREFAULT | SHMBUS_MAP_LOCK | SHMBUS_JOIN_MOVE_UP;
+    const uint32_t joining =
+        SHMBUS_MAP_PREFAULT | SHMBUS_MAP_LOCK | SHMBUS_JOIN_MOVE_UP | SHMBUS_READ_STAND_OFF;
     rig_make("there", NULL);
     for (uint32_t bit = 1; bit != 0; bit <<= 1) {
         struct shmbus_bus_options options = rig_small();

@@ -27,7 +27,7 @@ mutants_compile()
 # All C files below a folder.
 mutants_files()
 {
-    (cd "$1" && find . -name '*.c' -printf '%P\n' | sort)
+    (cd "$1" && find . -name '*.c' -not -path '*/record/*' -printf '%P\n' | sort)
 }
 
 mutants_begin()

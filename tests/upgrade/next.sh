@@ -48,7 +48,7 @@ if [ "$kind" = feature ]; then
         'header.features_required |= LAYOUT_REQUIRES_SEALED;'
 fi
 
-mapfile -t sources < <(find "$folder/src" -name '*.c' | sort)
+mapfile -t sources < <(find "$folder/src" -name '*.c' -not -path '*/record/*' | sort)
 "$compiler" -std=c11 -O1 -fPIC -shared -fvisibility=hidden -fno-semantic-interposition \
     -D_GNU_SOURCE -DSHMBUS_VERSION_TEXT="\"next-$kind\"" -I"$folder/src" \
     -I"$source/libshmbus/include" -Wl,-soname,libshmbus.so.0 -Wl,-z,now \
