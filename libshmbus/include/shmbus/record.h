@@ -289,6 +289,99 @@ SHMBUS_API int shmbus_recording_seek(struct shmbus_recording *recording, uint64_
  */
 SHMBUS_API int shmbus_recording_seek_time(struct shmbus_recording *recording, int64_t receive_ns);
 
+/* A recording, and then the bus that it was made of. */
+struct shmbus_splice;
+
+/* What is read one behind the other. */
+struct shmbus_splice_options {
+    size_t struct_bytes;      /* sizeof(struct shmbus_splice_options) */
+    const char *const *paths; /* files of one bus, path_count of them, the oldest first */
+    uint32_t path_count;      /* at least 1 */
+    uint32_t unused;          /* 0 */
+    const char *bus_name;     /* NULL: the one that the last file names */
+    /* How the bus is joined: where from, flags of joining, types and on_event are the splice's own,
+     * and must be 0. NULL: as an optional consumer. */
+    const struct shmbus_consumer_options *consumer;
+};
+
+/**
+ * Opens what was recorded of a bus to be read first, and then the bus itself. It is joined when the
+ * files have been read, after their last sequence; a file that its recorder still writes is read on
+ * when the bus no longer has that one. A file that was recorded with a filter by types has what was
+ * left out at its end, and nowhere else, told as lost.
+ *
+ * @param options     what to read.
+ * @param out_splice  receives the splice.
+ *
+ * Returns: 0.
+ * Errors: -EINVAL an option is out of range; -E2BIG options of a newer library; else as
+ *         shmbus_recording_open() for the first file.
+ * Ownership: the splice is the caller's, to be ended with shmbus_splice_close(); all that options
+ *            points to has to last as long.
+ * Threads: any; the splice then belongs to one thread at a time.
+ * Blocks: as shmbus_recording_open(); allocates.
+ */
+SHMBUS_API int shmbus_splice_open(const struct shmbus_splice_options *options,
+                                  struct shmbus_splice **out_splice);
+
+/**
+ * Gives the next record or message, each sequence once. What neither the files nor the bus has any
+ * more is a record SHMBUS_RECORD_LOST with just these sequences.
+ *
+ * @param splice      the splice.
+ * @param out_record  receives it; of a message from the bus receive_ns is now.
+ *
+ * Returns: 1, or 0 when the bus has none now.
+ * Errors: as shmbus_recording_next() and shmbus_recording_open() for a file; as
+ *         shmbus_consumer_open() when the bus is joined, and another call tries again, with -ESTALE
+ *         also for another bus of that name than the one recorded; as shmbus_consumer_next() from
+ *         then on, -EPIPE at the end of the stream.
+ * Ownership: the payload is good until the next call of next, wait or close.
+ * Threads: the one that owns the splice.
+ * Blocks: for files, and up to wait_ns to join the bus; from then on never.
+ */
+SHMBUS_API int shmbus_splice_next(struct shmbus_splice *splice, struct shmbus_record *out_record);
+
+/**
+ * Waits until there is something to be read.
+ *
+ * @param splice      the splice.
+ * @param timeout_ns  how long at most.
+ *
+ * Returns: 0 when next is worth calling.
+ * Errors: as shmbus_consumer_wait(), once the bus is joined.
+ * Ownership: the last record of next() is gone.
+ * Threads: the one that owns the splice.
+ * Blocks: up to timeout_ns.
+ */
+SHMBUS_API int shmbus_splice_wait(struct shmbus_splice *splice, int64_t timeout_ns);
+
+/**
+ * Gives the consumer that reads the bus, for its counts and its descriptor.
+ *
+ * @param splice  the splice.
+ *
+ * Returns: the consumer, or NULL while the files are read and the bus is not joined.
+ * Errors: none.
+ * Ownership: the splice's; do not read its messages or close it.
+ * Threads: the one that owns the splice.
+ * Blocks: never.
+ */
+SHMBUS_API struct shmbus_consumer *shmbus_splice_consumer(struct shmbus_splice *splice);
+
+/**
+ * Leaves the bus and ends the reading.
+ *
+ * @param splice  may be NULL, which does nothing.
+ *
+ * Returns: nothing.
+ * Errors: none.
+ * Ownership: the splice and all that it gave are gone.
+ * Threads: the one that owns the splice.
+ * Blocks: never.
+ */
+SHMBUS_API void shmbus_splice_close(struct shmbus_splice *splice);
+
 #ifdef __cplusplus
 }
 #endif
