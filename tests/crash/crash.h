@@ -122,6 +122,7 @@ struct path {
     void (*after)(struct world *world);
     uint32_t flags; /* SHMBUS_BUS_..., of the bus; what stalls is then found at the second look */
     int is_bare;    /* there is no bus before */
+    int is_untimed; /* its bus has no timestamps: the shortest paths through the library */
 };
 
 /* The table, in parts, each ending with a row without a name. */
@@ -153,6 +154,9 @@ const char *body_fault(const struct shmbus_message *message, uint64_t sequence, 
 const char *body_fault_of(const struct shmbus_message *message, uint64_t number,
                           enum author author);
 int body_read(const struct shmbus_message *message, uint64_t *out_number);
+
+/* Whether messages have to have timestamps (they do), or must have none. */
+void body_expect_timestamps(int are_there);
 
 /* ---- readers: reader.c ---- */
 

@@ -26,7 +26,7 @@ try()
     if ! why=$(mutants_build "$patch" "$folder"); then
         echo "FAIL mutant_$name: $why"
     else
-        LD_PRELOAD=$folder/libshmbus.so timeout 100 "$rig" --until-first --only "${words[2]}" "${words[@]:3}" \
+        LD_PRELOAD=$folder/libshmbus.so timeout 300 "$rig" --until-first --only "${words[2]}" "${words[@]:3}" \
             >"$folder/rig.txt" 2>&1 || status=$?
         if [ $status = 1 ] && grep '^FAIL' "$folder/rig.txt" >/dev/null; then
             echo "PASS mutant_$name: caught: $(sed -n 's/^FAIL //p' "$folder/rig.txt" | head -n 1)"

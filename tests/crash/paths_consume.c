@@ -104,6 +104,8 @@ const struct path paths_consume[] = {
     {CONSUMER("poll_inline", "iiiiii", setup_consumer, call_poll, finish_consumer)},
     {CONSUMER("poll_pooled", "pPipi", setup_consumer, call_poll, finish_consumer)},
     {CONSUMER("next", "ipiPip", setup_consumer, call_next, finish_next)},
+    {CONSUMER("short_poll", "iiipi", setup_consumer, call_poll, finish_consumer), .is_untimed = 1},
+    {CONSUMER("short_next", "iipii", setup_consumer, call_next, finish_next), .is_untimed = 1},
     {CONSUMER("retain", "pPip", setup_consumer, call_retain, finish_consumer)},
     {CONSUMER("copy", "pPi", setup_holder, call_copy, finish_consumer)},
     {CONSUMER("release", "pPip", setup_holder, call_release, finish_consumer)},

@@ -14,15 +14,17 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-/* The short form kills at every point of a path of up to SHORT_ALL; of a longer one at all seams,
- * at the last SHORT_LAST points and at about SHORT_SOME of the others. It freezes at every other
- * point that it kills at. */
-#define SHORT_ALL  2000u
-#define SHORT_LAST 300u
-#define SHORT_SOME 200u
+/* Points that make a difference to others are seams, and those where the memory has just changed:
+ * whoever is killed between two of them leaves what it left at the first. The short form kills at
+ * all of these, and at about SHORT_SOME others; when it looks for the first violation alone, as for
+ * a mutant, at all of a path of up to FIRST_ALL, and at the last FIRST_LAST of a longer one, too.
+ * It freezes at every other point that it kills at. */
+#define SHORT_SOME 120u
+#define FIRST_ALL  3000u
+#define FIRST_LAST 300u
 
-/* Pairs are of points that make a difference: seams, and those where the memory has just changed.
- * The long form has all of them, the short form about so many of each path. */
+/* Pairs are of points that make a difference. The long form has all of them, the short form about
+ * so many of each path. */
 #define SHORT_FIRSTS  4u
 #define SHORT_SECONDS 8u
 
@@ -217,8 +219,9 @@ static int is_chosen(const struct worker *worker, const struct options *options,
     size_t count = worker->trace.count;
     if (k % options->parts != options->part)
         return 0;
-    if (options->is_long || count <= SHORT_ALL || worker->trace.points[k].is_seam ||
-        k + SHORT_LAST >= count)
+    if (options->is_long || worker->trace.points[k].is_new)
+        return 1;
+    if (options->until_first && (count <= FIRST_ALL || k + FIRST_LAST >= count))
         return 1;
     return run_random(random) % count < SHORT_SOME;
 }

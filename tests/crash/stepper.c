@@ -179,8 +179,8 @@ enum step_end step_through(pid_t child, struct trace *trace, int (*changed)(void
         if (is_in(&library, at)) {
             /* A repeated string instruction stops at each round, and is one point. */
             uint32_t is_new = (uint32_t)changed() | is_seam;
-            if (at != last && add_point(trace, (struct point){at, times[at - library.first]++,
-                                                              is_seam, is_new}) < 0)
+            if (at != last &&
+                add_point(trace, (struct point){at, times[at - library.first]++, is_new}) < 0)
                 break;
             is_seam = 0;
         } else if (!is_in(&own, at)) {

@@ -15,10 +15,10 @@
 #include <sys/types.h>
 
 struct point {
-    uintptr_t at;     /* address of the instruction */
-    uint32_t before;  /* how often it was executed before, since the mark */
-    uint32_t is_seam; /* the first after a call out of the library, or the first of all */
-    uint32_t is_new;  /* a seam, or the first after what step_through() watches has changed */
+    uintptr_t at;    /* address of the instruction */
+    uint32_t before; /* how often it was executed before, since the mark */
+    uint32_t is_new; /* a seam, that is the first after a call out of the library, or the first
+                        of all; or the first after what step_through() watches has changed */
 };
 
 struct trace {

@@ -24,18 +24,25 @@ void world_fail(struct world *world, const char *format, ...)
     va_end(list);
 }
 
+static struct shmbus_bus_options world_options = {
+    .struct_bytes = sizeof world_options,
+    .capacity = CAPACITY,
+    .max_consumers = CONSUMERS,
+    .class_count = 2,
+    .classes = {{SMALL_BYTES, SMALL_COUNT}, {LARGE_BYTES, LARGE_COUNT}},
+    .first_sequence = FIRST_SEQUENCE,
+};
+
 const struct shmbus_bus_options *world_bus(void)
 {
-    static const struct shmbus_bus_options options = {
-        .struct_bytes = sizeof options,
-        .capacity = CAPACITY,
-        .max_consumers = CONSUMERS,
-        .class_count = 2,
-        .classes = {{SMALL_BYTES, SMALL_COUNT}, {LARGE_BYTES, LARGE_COUNT}},
-        .flags = SHMBUS_BUS_TIMESTAMPS,
-        .first_sequence = FIRST_SEQUENCE,
-    };
-    return &options;
+    return &world_options;
+}
+
+/* Each worker is a process that runs one path. */
+static void choose_bus(const struct path *path)
+{
+    world_options.flags = path->is_untimed ? 0 : SHMBUS_BUS_TIMESTAMPS;
+    body_expect_timestamps(!path->is_untimed);
 }
 
 /* The only ones that a consumer that keeps up ever loses. */
@@ -164,7 +171,7 @@ int world_life_of(struct world *world, const char *name, uint32_t *out_count)
 
 void world_begin(struct world *world, const struct path *path, struct record *record)
 {
-    struct shmbus_bus_options bus = *world_bus();
+    struct shmbus_bus_options bus;
     *world = (struct world){.path = path,
                             .record = record,
                             .heir_from = UINT64_MAX,
@@ -172,8 +179,10 @@ void world_begin(struct world *world, const struct path *path, struct record *re
                             .turn = world->turn};
     memset(record, 0, sizeof *record);
     record->author_from = UINT64_MAX;
+    choose_bus(path);
     if (path->is_bare)
         return;
+    bus = *world_bus();
     world->stays_next = FIRST_SEQUENCE;
     bus.flags |= path->flags;
     bus.stall_ns = path->flags & SHMBUS_BUS_EVICT ? 1 : 0;

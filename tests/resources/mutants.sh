@@ -23,7 +23,7 @@ build()
     "$compiler" -std=c11 -O1 -D_GNU_SOURCE -DSHMBUS_VERSION_TEXT='"mutant"' \
         -DSHMBUS_SOURCE_FOLDER="\"$source\"" -DSHMBUS_BUILD_FOLDER="\"$folder\"" \
         -I"$folder/src" -I"$source/libshmbus/include" -I"$source/tests" -o "$folder/test" \
-        "${sources[@]}" "${@/#/$source/tests/}" "$source"/tests/support/{support,child}.c \
+        "${sources[@]}" "${@/#/$source/tests/}" "$source"/tests/support/{support,child,locks}.c \
         "${flags[@]}" -lnuma -lpthread >"$folder/build.txt" 2>&1
 }
 
