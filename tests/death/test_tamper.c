@@ -339,6 +339,46 @@ START_TEST(an_ended_hold_is_found_out)
 }
 END_TEST
 
+/* It is set again before its owner looks, but what it held is another message's by then. One that
+ * stayed is none the worse for that its slab was retired. */
+START_TEST(a_hold_that_is_ended_and_set_again_is_found_out)
+{
+    static const uint32_t kinds[] = {SHMBUS_REQUIRED, SHMBUS_OPTIONAL};
+    int is_ended = _i < 2;
+    struct shmbus_producer *producer = begin(0);
+    struct keeper keeper = {0, rig_join("victim", kinds[_i % 2], 0)};
+    struct shmbus_consumer *other = rig_join("other", SHMBUS_REQUIRED, 0);
+    struct shmbus_message message;
+    rig_publish_many(producer, 1, 256);
+    ck_assert_int_eq(shmbus_consumer_poll(keeper.consumer, keeps, &keeper, 1), 1);
+    ck_assert_int_eq(shmbus_consumer_held(keeper.consumer, keeper.handle, &message), 0);
+    rig_next(other, 0);
+    uint64_t word = atomic_load(&entry_of(0)->holds[0]);
+    if (is_ended)
+        PUT(entry_of(0)->holds[0], 0);
+    int was_reused = 0;
+    for (uint64_t i = 1; i < 64; i++) {
+        rig_publish_many(producer, 1, 256);
+        was_reused |= rig_next(keeper.consumer, i).data == message.data;
+        rig_next(other, i);
+    }
+    ck_assert_int_eq(was_reused, is_ended);
+    PUT(entry_of(0)->holds[0], atomic_load(&entry_of(0)->holds[0]) | word);
+    ck_assert_int_eq(shmbus_consumer_valid(keeper.consumer, &message), !is_ended);
+    if (is_ended) {
+        ck_assert_int_eq(shmbus_consumer_release(keeper.consumer, keeper.handle), -ESTALE);
+        ck_assert_msg(support_says("changed") && support_says("what is held"), "%s",
+                      shmbus_error_text());
+        ck_assert_int_eq(shmbus_consumer_rejoin(keeper.consumer, SHMBUS_FROM_TAIL, 0), 0);
+    } else {
+        rig_check(&message);
+        ck_assert_int_eq(shmbus_consumer_release(keeper.consumer, keeper.handle), 0);
+    }
+    shmbus_consumer_close(keeper.consumer);
+    ends_well(producer, other);
+}
+END_TEST
+
 static int lets_it_end(const struct shmbus_message *message, void *context)
 {
     (void)message;
@@ -384,6 +424,7 @@ int main(void)
     tcase_add_loop_test(tcase, a_dead_victim_holds_nobody_up, 0, FORGERIES);
     tcase_add_loop_test(tcase, nobody_resumes_at_a_forged_cursor, 0, 5);
     tcase_add_loop_test(tcase, an_ended_hold_is_found_out, 0, 4);
+    tcase_add_loop_test(tcase, a_hold_that_is_ended_and_set_again_is_found_out, 0, 4);
     tcase_add_loop_test(tcase, an_ended_hold_of_what_is_lent, 0, 2);
     tcase_add_loop_test(tcase, a_takeover_over_forged_words, 0, FORGERIES);
     return support_run(suite);

@@ -130,9 +130,23 @@ static void back(struct peer *peer)
     pause_for(peer);
 }
 
+/* All of an entry's holds in a word ended, and put back a moment later. */
+static void holds(struct peer *peer)
+{
+    unsigned char *base =
+        peer->control + 2 * (size_t)LAYOUT_PAGE + below(peer, 4) * peer->entry_bytes;
+    volatile uint64_t *word =
+        (volatile uint64_t *)(void *)(base + offsetof(struct control_entry, holds));
+    uint64_t before = *word;
+    *word = 0;
+    pause_for(peer);
+    *word = before;
+    pause_for(peer);
+}
+
 void hostile_run(int line, const char *bus, enum scribble how, uint64_t seed)
 {
-    static void (*const ways[])(struct peer *) = {anywhere, words, pages, parked, back};
+    static void (*const ways[])(struct peer *) = {anywhere, words, pages, parked, back, holds};
     unsigned char header[LAYOUT_PAGE];
     struct peer peer = {.state = seed};
     struct stat found;

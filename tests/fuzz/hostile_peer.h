@@ -15,6 +15,7 @@ enum scribble {
     SCRIBBLE_PAGES,    /* whole pages of zeros, ones, and of another page */
     SCRIBBLE_PARKED,   /* the words of parking */
     SCRIBBLE_BACK,     /* cursors, which it puts back a moment later */
+    SCRIBBLE_HOLDS,    /* holds, the same */
     SCRIBBLES
 };
 

@@ -36,6 +36,7 @@ static inline void reader_begin_one(struct shmbus_consumer *one, uint32_t index,
     one->entry = bus_entry(index);
     one->eviction = &feed.verdicts[index].evicted;
     one->feed = (unsigned char *)&feed;
+    one->generations = feed.generations;
     one->header = &segment.header;
     one->state = &feed.state;
     bus_open(&one->segment);

@@ -17,7 +17,7 @@
 #include "consumer/holds.c"
 #undef is_held
 
-#define GENERATION 7u
+#define GENERATION 8u
 
 static struct pool pool;
 static struct pool_slab slab[MODEL_SLABS];

@@ -38,7 +38,7 @@ static void begin(void)
     plain_begin(&plain, &options);
     memset(&consumer, 0, sizeof consumer);
     consumer.header = &plain.segment.header;
-    consumer.feed = plain.segment.feed;
+    consumer.generations = plain.pool.classes[0].generations;
     consumer.entry = plain_join(&plain, 0, SHMBUS_REQUIRED, 0);
     consumer.ring = plain.ring;
     consumer.parked_producers = &park_no_bits;
@@ -60,8 +60,9 @@ static struct shmbus_message *lend(uint64_t sequence, uint64_t slab)
     if (slab < SLABS) {
         uint32_t class_index = slab >= 6;
         uint32_t index = (uint32_t)(slab - (class_index ? 6 : 0));
-        lent->handle = handle_make(class_index, 5, index);
-        lent->data = pool_data(&plain.pool.classes[class_index], index);
+        const struct pool_class *in = &plain.pool.classes[class_index];
+        lent->handle = handle_make(class_index, pool_generation(in, index), index);
+        lent->data = pool_data(in, index);
         lent->flags = SHMBUS_MESSAGE_POOLED;
     } else {
         lent->length = (uint32_t)(sequence % (INLINE + 1));

@@ -15,7 +15,7 @@ struct model {
     int owned;
     int published; /* since it was acquired */
     int waits;     /* given back, and not yet seen to be free */
-    int retired;   /* below the floor and not owned: its generation has risen */
+    int retired;   /* below the floor and not owned: its generation is odd */
     uint64_t last;
     uint32_t generation;
     uint32_t holds[CONSUMERS];
@@ -95,7 +95,7 @@ static void disown(void)
     if (model[index].published) {
         model[index].waits = 1;
     } else {
-        model[index].generation++;
+        model[index].generation += 2;
         released++;
     }
 }
@@ -154,6 +154,7 @@ static void reclaim(void)
         if (slab->retired && !is_held(slab)) {
             slab->waits = 0;
             slab->retired = 0;
+            slab->generation++;
             freed++;
         }
     }

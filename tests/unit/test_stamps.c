@@ -74,6 +74,22 @@ END_TEST
 START_TEST(generations_begin_below_their_wrap)
 {
     ck_assert_uint_gt(GENERATION_FIRST, UINT32_MAX - 16);
+    ck_assert(!generation_is_retired(GENERATION_FIRST));
+}
+END_TEST
+
+/* Of a slab that is held the generation rises by one, and of one that is reused by two. */
+START_TEST(a_slab_that_is_held_may_be_retired_and_no_more)
+{
+    static const uint32_t generations[] = {0, GENERATION_FIRST, UINT32_MAX - 1};
+    for (size_t i = 0; i < sizeof generations / sizeof generations[0]; i++) {
+        uint64_t handle = handle_make(3, generations[i], 9);
+        ck_assert(!generation_is_beyond(generations[i], handle));
+        ck_assert(!generation_is_beyond(generations[i] + 1, handle));
+        ck_assert(generation_is_beyond(generations[i] + 2, handle));
+        ck_assert(generation_is_beyond(generations[i] + 3, handle));
+        ck_assert(generation_is_beyond(generations[i] - 1, handle));
+    }
 }
 END_TEST
 
@@ -86,5 +102,6 @@ int main(void)
     tcase_add_test(tcase, meta_fields_come_back);
     tcase_add_test(tcase, handle_fields_come_back);
     tcase_add_test(tcase, generations_begin_below_their_wrap);
+    tcase_add_test(tcase, a_slab_that_is_held_may_be_retired_and_no_more);
     return support_run(suite);
 }

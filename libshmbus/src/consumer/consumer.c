@@ -134,6 +134,8 @@ static void set_view(struct shmbus_consumer *consumer)
     uint64_t every = header->capacity / 8;
     consumer->header = header;
     consumer->feed = consumer->segment.feed;
+    const void *generations = consumer->feed + header->generations.offset;
+    consumer->generations = generations;
     consumer->state = segment_state(&consumer->segment);
     consumer->ring = ring_view(consumer->segment.feed, header);
     consumer->store_every = every < STORE_EVERY_MAX ? every : STORE_EVERY_MAX;

@@ -71,8 +71,9 @@ struct shmbus_consumer {
     uint64_t lost;
     uint64_t filtered;
     uint64_t aborted;
-    uint64_t hole;          /* the last sequence that was found being written, among many */
-    uint32_t hole_looks;    /* how often nothing came there */
+    uint64_t hole;       /* the last sequence that was found being written, among many */
+    uint32_t hole_looks; /* how often nothing came there */
+    const _Atomic uint32_t *generations; /* of all slabs */
     uint64_t lent_slab;     /* that an optional one holds while it is lent; HOLD_COPIED: none */
     uint64_t deadline_at;   /* messages received when the deadline's clock began */
     int64_t deadline_from;  /* when it began; 0: it does not run */
@@ -228,7 +229,11 @@ void holds_reset(struct holds *holds, uint64_t slab_total);
 void hold_slab(struct shmbus_consumer *consumer, uint64_t slab);
 int unhold_slab(struct shmbus_consumer *consumer, uint64_t slab);
 
-/* Is the slab of this handle one that is held, without its hold being there? */
-int holds_lost(const struct shmbus_consumer *consumer, uint64_t handle);
+/* The same of the slab of a message that was read, of this handle: also if the hold had ended
+ * meanwhile, and the slab was another message's. */
+int hold_end(struct shmbus_consumer *consumer, uint64_t slab, uint64_t handle);
 
+/* Is the slab of this handle one that is held, and the hold is not there or was not all the time?
+ */
+int holds_lost(const struct shmbus_consumer *consumer, uint64_t handle);
 #endif

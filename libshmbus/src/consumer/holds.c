@@ -113,6 +113,17 @@ static int is_held(const struct shmbus_consumer *consumer, uint64_t slab)
     return (int)(word >> (slab % 64) & 1);
 }
 
+/* Was a slab that was held for the message of this handle given to another since? What was read of
+ * it before is not to be trusted then. */
+static inline int was_reused(const struct shmbus_consumer *consumer, uint64_t slab, uint64_t handle)
+{
+    /* ORDER(kept:B) pairs reuse:A: the payload before the generation */
+    atomic_thread_fence(memory_order_acquire);
+    /* relaxed: the fence above orders it */
+    return generation_is_beyond(
+        atomic_load_explicit(&consumer->generations[slab], memory_order_relaxed), handle);
+}
+
 int holds_lost(const struct shmbus_consumer *consumer, uint64_t handle)
 {
     const struct feed_header *header = consumer->header;
@@ -121,7 +132,8 @@ int holds_lost(const struct shmbus_consumer *consumer, uint64_t handle)
         handle_index(handle) >= header->classes[class_index].slab_count)
         return 0;
     uint64_t slab = consumer_slab_of(consumer, handle);
-    return consumer->holds.uses[slab] > 0 && !is_held(consumer, slab);
+    return consumer->holds.uses[slab] > 0 &&
+           (!is_held(consumer, slab) || was_reused(consumer, slab, handle));
 }
 
 int unhold_slab(struct shmbus_consumer *consumer, uint64_t slab)
@@ -141,6 +153,15 @@ int unhold_slab(struct shmbus_consumer *consumer, uint64_t slab)
     if (consumer_has_parked(consumer))
         consumer_wake(consumer, 0, 0);
     return lost && consumer->failed == 0 ? consumer_evicted(consumer) : 0;
+}
+
+int hold_end(struct shmbus_consumer *consumer, uint64_t slab, uint64_t handle)
+{
+    int is_false = was_reused(consumer, slab, handle);
+    int result = unhold_slab(consumer, slab);
+    if (__builtin_expect(is_false, 0) && consumer->failed == 0)
+        return consumer_evicted(consumer);
+    return result;
 }
 
 /* Copies a payload into a row's own memory. */
@@ -254,7 +275,7 @@ int shmbus_consumer_release(struct shmbus_consumer *consumer, uint64_t handle)
     result = find(consumer, handle, &hold);
     if (result == 0) {
         if (hold->slab != HOLD_COPIED)
-            result = unhold_slab(consumer, hold->slab);
+            result = hold_end(consumer, hold->slab, hold->message.handle);
         hold->generation++;
         hold->next = holds->first_free;
         holds->first_free = (uint32_t)(hold - holds->hold);

@@ -14,19 +14,11 @@ uint64_t consumer_slab_of(const struct shmbus_consumer *consumer, uint64_t handl
     return consumer->header->classes[handle_class(handle)].first_slab + handle_index(handle);
 }
 
-static const _Atomic uint32_t *generation_word(const struct shmbus_consumer *consumer,
-                                               uint64_t slab)
-{
-    return (const _Atomic uint32_t *)(const void *)(consumer->feed +
-                                                    consumer->header->generations.offset) +
-           slab;
-}
-
 /* The generation of a slab now. */
 static uint32_t generation_of(const struct shmbus_consumer *consumer, uint64_t slab)
 {
     /* ORDER(hold_recheck:B) pairs reclaim:A, settle:A: the hold before the generation */
-    return atomic_load_explicit(generation_word(consumer, slab), memory_order_seq_cst);
+    return atomic_load_explicit(&consumer->generations[slab], memory_order_seq_cst);
 }
 
 /* Is the slab of a pooled message still that message's? What the slot says was checked when it was
@@ -36,8 +28,7 @@ static int slab_is_still(const struct shmbus_consumer *consumer, struct slot_hea
     uint64_t handle = racing_word(ring_handle(&consumer->ring, slot));
     if (consumer_in_slab(consumer, handle, 0) == NULL)
         return 0;
-    const _Atomic uint32_t *generation =
-        generation_word(consumer, consumer_slab_of(consumer, handle));
+    const _Atomic uint32_t *generation = &consumer->generations[consumer_slab_of(consumer, handle)];
     /* ORDER(slab_still:B) pairs reclaim:A, settle:A: the payload before the generation */
     atomic_thread_fence(memory_order_acquire);
     /* relaxed: the fence above orders it */
@@ -131,7 +122,7 @@ void consumer_finish(struct shmbus_consumer *consumer)
 {
     consumer->is_lent = 0;
     if (consumer->lent_slab != HOLD_COPIED) {
-        unhold_slab(consumer, consumer->lent_slab);
+        hold_end(consumer, consumer->lent_slab, consumer->lent.handle);
         consumer->lent_slab = HOLD_COPIED;
     }
 }

@@ -107,7 +107,20 @@ static inline uint32_t handle_index(uint64_t handle)
     return (uint32_t)handle & ((UINT32_C(1) << HANDLE_INDEX_BITS) - 1);
 }
 
-/* Generations begin just below their wrap, so that every use of a bus goes through it. */
+/* Generations begin just below their wrap, so that every use of a bus goes through it. They are
+ * even but for that of a slab that is retired, and odd until it is known that nobody holds it. */
 #define GENERATION_FIRST (UINT32_MAX - 7)
+
+static inline int generation_is_retired(uint32_t generation)
+{
+    return (int)(generation & 1);
+}
+
+/* May a slab of this generation be another message's than that of a handle? For one who held it: it
+ * may be retired, and still is what it was. */
+static inline int generation_is_beyond(uint32_t generation, uint64_t handle)
+{
+    return generation - handle_generation(handle) > 1;
+}
 
 #endif

@@ -63,8 +63,24 @@ static void count_released(struct pool_class *in)
     atomic_store_explicit(&in->shared->released, in->released, memory_order_relaxed);
 }
 
+static void raise_generation(struct pool_class *in, uint32_t index)
+{
+    /* relaxed: a fence orders it before whatever is done with the slab */
+    atomic_store_explicit(&in->generations[index], pool_generation(in, index) + 1,
+                          memory_order_relaxed);
+}
+
+/* A retired slab is found to be held by nobody. */
+static void end_retirement(struct pool_class *in, uint32_t index)
+{
+    raise_generation(in, index);
+    /* ORDER(reuse:A) pairs kept:B: the generation before a byte of the slab */
+    atomic_thread_fence(memory_order_release);
+}
+
 static void give_back(struct pool *pool, struct pool_class *in, uint32_t index)
 {
+    end_retirement(in, index);
     if (pool->scrub)
         memset(pool_data(in, index), 0, in->slab_bytes);
     free_push(in, index);
@@ -210,10 +226,8 @@ void pool_disown(struct pool *pool, struct pool_class *in, uint32_t index)
     if (slab->list == POOL_ON_FLIGHT)
         return;
     if (!slab->published) {
-        /* So that a handle kept from before is stale when the slab is acquired again.
-         * relaxed: no message refers to it */
-        atomic_store_explicit(&in->generations[index], pool_generation(in, index) + 1,
-                              memory_order_relaxed);
+        /* Retired at once, so that a handle kept from before is stale when it is acquired again. */
+        raise_generation(in, index);
         give_back(pool, in, index);
         return;
     }
@@ -340,11 +354,8 @@ static uint32_t take_retired(struct pool_class *in, uint64_t floor, uint32_t *ba
     }
     if (count == 0)
         return 0;
-    for (uint32_t i = 0; i < count; i++) {
-        uint32_t generation = pool_generation(in, batch[i]) + 1;
-        /* relaxed: the fence below orders all of them before the holds are read */
-        atomic_store_explicit(&in->generations[batch[i]], generation, memory_order_relaxed);
-    }
+    for (uint32_t i = 0; i < count; i++)
+        raise_generation(in, batch[i]);
     /* ORDER(reclaim:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B, slab_still:B,
      * own_words:B: generations before holds, and floor and generations before a byte of the slabs
      */
@@ -416,18 +427,15 @@ int pool_refer(struct pool *pool, uint64_t handle, uint64_t sequence)
 }
 
 /* Every slab that no message refers to is retired as if its message had gone below the floor: its
- * generation rises before its holds are read. The free stack is built anew. */
+ * generation rises before its holds are read, unless the producer before had got so far already,
+ * and it may have been held since. The free stack is built anew. */
 static void settle_class(struct pool *pool, struct pool_class *in)
 {
     in->on_free = POOL_NONE;
     in->free_count = 0;
-    for (uint32_t i = 0; i < in->slab_count; i++) {
-        if (in->slab[i].list == POOL_ON_FLIGHT)
-            continue;
-        /* relaxed: the fence below orders all of them before the holds are read */
-        atomic_store_explicit(&in->generations[i], pool_generation(in, i) + 1,
-                              memory_order_relaxed);
-    }
+    for (uint32_t i = 0; i < in->slab_count; i++)
+        if (in->slab[i].list != POOL_ON_FLIGHT && !generation_is_retired(pool_generation(in, i)))
+            raise_generation(in, i);
     /* ORDER(settle:A) pairs hold_fence:A, hold_recheck:B, copy_recheck:B, slab_still:B,
      * own_words:B: generations before holds, and floor and generations before a byte of the slabs
      */
@@ -436,10 +444,12 @@ static void settle_class(struct pool *pool, struct pool_class *in)
     for (uint32_t i = in->slab_count; i > 0; i--) {
         if (in->slab[i - 1].list == POOL_ON_FLIGHT)
             continue;
-        if (is_held(pool, holders, in->first_slab + i - 1))
+        if (is_held(pool, holders, in->first_slab + i - 1)) {
             list_append(in, &in->held, i - 1, POOL_ON_HELD);
-        else
+        } else {
+            end_retirement(in, i - 1);
             free_push(in, i - 1);
+        }
     }
 }
 

@@ -20,6 +20,11 @@
  *   generation + 1                        hold bit = 1               hold bit = 1
  *   fence              (reclaim:A)        load generation, stamp     store cursor   (cursor:A)
  *   load holding, bits (holds:B)          use it if unchanged
+ *   generation + 1 if nobody holds it
+ *   fence              (reuse:A)
+ *
+ * So a generation is even from when a slab is acquired until it is retired, and odd while it is
+ * retired and held. A holder that finds it two up was not taken for one: somebody ended its hold.
  *
  * The free list is last in, first out: what was written last is still in the cache.
  *
