@@ -70,3 +70,10 @@ int format_write(int file, const void *data, size_t bytes, uint64_t offset)
     }
     return 0;
 }
+
+int64_t format_now_ns(clockid_t clock)
+{
+    struct timespec now;
+    clock_gettime(clock, &now);
+    return (int64_t)now.tv_sec * 1000000000 + now.tv_nsec;
+}

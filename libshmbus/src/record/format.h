@@ -19,6 +19,7 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define FORMAT_MAGIC      0x4352534255424d53u /* "SMBUBSRC" */
 #define FORMAT_VERSION    1
@@ -130,6 +131,9 @@ uint64_t format_own_checksum(const void *data, size_t bytes);
 /* Reads or writes all of it at a place; 0 or a negative errno, -EBADMSG at the end of the file. */
 int format_read(int file, void *data, size_t bytes, uint64_t offset);
 int format_write(int file, const void *data, size_t bytes, uint64_t offset);
+
+/* What a clock says, in ns. */
+int64_t format_now_ns(clockid_t clock);
 
 /* Notes what was wrong, for shmbus_record_error_text(), and returns the error. */
 int format_failed(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));

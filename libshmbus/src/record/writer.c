@@ -6,6 +6,7 @@
  * writing thread is kept, and the file is cut back to its last whole block.
  */
 #include "record/format.h"
+#include "record/outline.h"
 #include "record/reader.h"
 
 #include <errno.h>
@@ -63,15 +64,7 @@ struct shmbus_recorder {
     size_t packed_room;
 };
 
-static int64_t now_ns(clockid_t clock)
-{
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
-}
-
-/* ---- the writing thread
- * ------------------------------------------------------------------------*/
+/* ---- the writing thread ---- */
 
 static int keep_head(struct shmbus_recorder *recorder, const struct format_head *head)
 {
@@ -126,7 +119,7 @@ static int pack(struct shmbus_recorder *recorder, struct block *block, size_t *o
 static int sync_file(struct shmbus_recorder *recorder)
 {
     recorder->unsynced = 0;
-    recorder->synced_ns = now_ns(CLOCK_MONOTONIC);
+    recorder->synced_ns = format_now_ns(CLOCK_MONOTONIC);
     return fdatasync(recorder->file) == 0 ? 0 : -errno;
 }
 
@@ -153,7 +146,7 @@ static int write_block(struct shmbus_recorder *recorder, struct block *block)
 static int is_sync_due(const struct shmbus_recorder *recorder)
 {
     return recorder->options.sync == SHMBUS_RECORD_SYNC_TIME && recorder->unsynced &&
-           now_ns(CLOCK_MONOTONIC) - recorder->synced_ns >= recorder->options.sync_ns;
+           format_now_ns(CLOCK_MONOTONIC) - recorder->synced_ns >= recorder->options.sync_ns;
 }
 
 /* Waits for a block, or until it is time to force the disk. Called with the mutex. */
@@ -199,8 +192,7 @@ static void *write_blocks(void *context)
     return NULL;
 }
 
-/* ---- opening
- * -----------------------------------------------------------------------------------*/
+/* ---- opening ---- */
 
 static int check_options(const struct shmbus_recorder_options *options)
 {
@@ -220,82 +212,6 @@ static int check_options(const struct shmbus_recorder_options *options)
     if ((options->flags & ~SHMBUS_RECORD_APPEND) != 0 || options->level > 12)
         return format_failed(-EINVAL, "flags or level is out of range");
     return 0;
-}
-
-static void read_boot_id(char out[40])
-{
-    memset(out, 0, 40);
-    int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (file >= 0) {
-        ssize_t count = read(file, out, 36);
-        if (count != 36)
-            memset(out, 0, 40);
-        close(file);
-    }
-}
-
-/* Adds a type and its strings to a header. */
-static size_t put_type(char *at, const struct shmbus_type *type)
-{
-    const char *fields = type->fields != NULL ? type->fields : "";
-    const struct format_type head = {.type = type->type,
-                                     .name_bytes = (uint16_t)(strlen(type->name) + 1),
-                                     .bytes = type->bytes,
-                                     .fields_bytes = (uint32_t)strlen(fields) + 1};
-    memcpy(at, &head, sizeof head);
-    memcpy(at + sizeof head, type->name, head.name_bytes);
-    memcpy(at + sizeof head + head.name_bytes, fields, head.fields_bytes);
-    return sizeof head + head.name_bytes + head.fields_bytes;
-}
-
-static int write_header(struct shmbus_recorder *recorder)
-{
-    const struct shmbus_bus_options *bus = recorder->options.bus;
-    if (bus == NULL || recorder->options.bus_name == NULL ||
-        strlen(recorder->options.bus_name) > SHMBUS_NAME_MAX ||
-        bus->class_count > SHMBUS_CLASSES_MAX || bus->type_count > SHMBUS_TYPES_MAX)
-        return format_failed(-EINVAL, "the bus is not given, or out of range");
-    char *content = calloc(1, FORMAT_HEADER_MAX);
-    if (content == NULL)
-        return format_failed(-ENOMEM, "no memory left for a header");
-    struct format_header header = {
-        .magic = FORMAT_MAGIC,
-        .version = FORMAT_VERSION,
-        .type_count = bus->type_count,
-        .bus_created_ns = recorder->options.bus_created_ns,
-        .begun_real_ns = now_ns(CLOCK_REALTIME),
-        .begun_ns = now_ns(CLOCK_MONOTONIC),
-        .capacity = bus->capacity,
-        .first_sequence = bus->first_sequence,
-        .next_sequence = recorder->options.next_sequence,
-        .history = bus->history,
-        .stall_ns = bus->stall_ns,
-        .slot_bytes = bus->slot_bytes,
-        .max_consumers = bus->max_consumers,
-        .max_producers = bus->max_producers,
-        .flags = bus->flags,
-        .class_count = bus->class_count,
-    };
-    for (uint32_t i = 0; i < bus->class_count; i++) {
-        header.classes[i].slab_bytes = bus->classes[i].slab_bytes;
-        header.classes[i].slab_count = bus->classes[i].slab_count;
-    }
-    memcpy(header.bus_name, recorder->options.bus_name, strlen(recorder->options.bus_name));
-    read_boot_id(header.boot_id);
-    struct format_skip skip = {.magic = FORMAT_HEADER};
-    size_t bytes = sizeof skip + sizeof header;
-    for (uint32_t i = 0; i < bus->type_count; i++)
-        bytes += put_type(content + bytes, &bus->types[i]);
-    skip.bytes = (uint32_t)(bytes - sizeof skip);
-    memcpy(content, &skip, sizeof skip);
-    memcpy(content + sizeof skip, &header, sizeof header);
-    header.checksum = format_checksum(content + sizeof skip, skip.bytes);
-    memcpy(content + sizeof skip, &header, sizeof header);
-    int result = format_write(recorder->file, content, bytes, 0);
-    free(content);
-    recorder->end = bytes;
-    recorder->next_sequence = header.next_sequence;
-    return result == 0 ? 0 : format_failed(result, "%s", strerror(-result));
 }
 
 /* Takes the heads of what is there, and cuts off what is behind the last whole block. */
@@ -359,7 +275,7 @@ static int start_thread(struct shmbus_recorder *recorder)
     pthread_cond_init(&recorder->room, &attributes);
     pthread_condattr_destroy(&attributes);
     recorder->file_bytes = recorder->end;
-    recorder->synced_ns = now_ns(CLOCK_MONOTONIC);
+    recorder->synced_ns = format_now_ns(CLOCK_MONOTONIC);
     int error = pthread_create(&recorder->thread, NULL, write_blocks, recorder);
     return error == 0 ? 0 : format_failed(-error, "no thread: %s", strerror(error));
 }
@@ -380,7 +296,13 @@ static int open_file(struct shmbus_recorder *recorder, const char *path, int *ou
         return format_failed(-errno, "%s", strerror(errno));
     if (flock(recorder->file, LOCK_EX | LOCK_NB) != 0)
         return format_failed(-EBUSY, "another recorder writes it");
-    return *out_is_new ? write_header(recorder) : go_on(recorder);
+    if (!*out_is_new)
+        return go_on(recorder);
+    recorder->next_sequence = recorder->options.next_sequence;
+    int result = outline_write_header(recorder->file, &recorder->options, &recorder->end);
+    return result == 0 && recorder->options.sync != SHMBUS_RECORD_SYNC_NONE
+               ? outline_sync_name(path)
+               : result;
 }
 
 int shmbus_recorder_open(const char *path, const struct shmbus_recorder_options *options,
@@ -410,8 +332,7 @@ int shmbus_recorder_open(const char *path, const struct shmbus_recorder_options 
     return 0;
 }
 
-/* ---- the caller's thread
- * -----------------------------------------------------------------------*/
+/* ---- the caller's thread ---- */
 
 static int told(int error)
 {
@@ -511,7 +432,7 @@ int shmbus_recorder_put(struct shmbus_recorder *recorder, const struct shmbus_re
 
 int shmbus_recorder_wait(struct shmbus_recorder *recorder, int64_t timeout_ns)
 {
-    const int64_t until_ns = now_ns(CLOCK_MONOTONIC) + timeout_ns;
+    const int64_t until_ns = format_now_ns(CLOCK_MONOTONIC) + timeout_ns;
     const struct timespec until = {.tv_sec = until_ns / SECOND_NS, .tv_nsec = until_ns % SECOND_NS};
     int waited = 0;
     pthread_mutex_lock(&recorder->mutex);
@@ -544,39 +465,6 @@ void shmbus_recorder_stats(struct shmbus_recorder *recorder,
     pthread_mutex_unlock(&recorder->mutex);
 }
 
-/* The index and the footer behind it, in one write. */
-static int write_index(struct shmbus_recorder *recorder)
-{
-    const size_t heads = recorder->head_count * sizeof(struct format_head);
-    const struct format_skip skips[2] = {
-        {.magic = FORMAT_INDEX, .bytes = (uint32_t)heads},
-        {.magic = FORMAT_FOOTER, .bytes = sizeof(struct format_footer)},
-    };
-    struct format_footer footer = {
-        .magic = FORMAT_MAGIC,
-        .index_offset = recorder->end,
-        .blocks = recorder->head_count,
-        .index_checksum = format_checksum(recorder->heads, heads),
-    };
-    const size_t bytes = sizeof skips + heads + sizeof footer;
-    char *all = malloc(bytes);
-    if (all == NULL)
-        return -ENOMEM;
-    footer.checksum = format_own_checksum(&footer, sizeof footer);
-    memcpy(all, &skips[0], sizeof skips[0]);
-    if (heads > 0)
-        memcpy(all + sizeof skips[0], recorder->heads, heads);
-    memcpy(all + sizeof skips[0] + heads, &skips[1], sizeof skips[1]);
-    memcpy(all + sizeof skips + heads, &footer, sizeof footer);
-    int result = format_write(recorder->file, all, bytes, recorder->end);
-    free(all);
-    if (result != 0) {
-        int cut = ftruncate(recorder->file, (off_t)recorder->end);
-        (void)cut;
-    }
-    return result;
-}
-
 int shmbus_recorder_close(struct shmbus_recorder *recorder)
 {
     if (recorder == NULL)
@@ -590,7 +478,8 @@ int shmbus_recorder_close(struct shmbus_recorder *recorder)
     pthread_join(recorder->thread, NULL);
     int result = recorder->error;
     if (result == 0)
-        result = write_index(recorder);
+        result = outline_write_index(recorder->file, recorder->heads, recorder->head_count,
+                                     recorder->end);
     if (result == 0 && recorder->options.sync != SHMBUS_RECORD_SYNC_NONE)
         result = sync_file(recorder);
     pthread_mutex_destroy(&recorder->mutex);
