@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Makes the corpus anew: corpus.sh SEED, where SEED is the program fuzz_seed of the preset fuzz. To be
-# run when the layout of a segment, the options of a tool or a struct of options has changed.
+# Makes the corpus anew: corpus.sh SEED, where SEED is the program fuzz_seed of the preset fuzz, with
+# fuzz_seed_recording beside it. To be run when the layout of a segment, the format of a recording, the
+# options of a tool or a struct of options has changed.
 set -euo pipefail
 
 seed=$(realpath "${1:?the program fuzz_seed}")
@@ -14,12 +15,13 @@ text()
     printf "$3" >"$1/$2"
 }
 
-for target in segment options arguments lists input; do
+for target in segment options arguments lists input recording; do
     rm -rf "$target"
     mkdir "$target"
 done
 
 "$seed" segment
+"${seed}_recording" recording
 
 # words TARGET NAME WORD...: each ended by a byte of 0, behind the byte that the first one names.
 words()
