@@ -35,6 +35,8 @@ struct shmbus_recording {
     size_t plain_room;
     uint64_t block;    /* its number, + 1; 0: none is unpacked */
     uint64_t position; /* in it */
+    uint64_t least;    /* no record from there on is of a lower sequence */
+    uint64_t passed;   /* records of it before there */
 };
 
 static int damaged(uint64_t offset, const char *what)
@@ -374,7 +376,9 @@ const struct shmbus_recording_info *shmbus_recording_info(const struct shmbus_re
 static int go_to(struct shmbus_recording *recording, uint64_t block)
 {
     recording->position = 0;
+    recording->passed = 0;
     if (block < recording->head_count) {
+        recording->least = recording->heads[block].first_sequence;
         int result = unpack(recording, &recording->heads[block]);
         if (result != 0)
             return result;
@@ -390,13 +394,15 @@ static int look_at(const struct shmbus_recording *recording, struct shmbus_recor
     const uint64_t left = head->plain_bytes - recording->position;
     struct format_record record;
     if (left == 0)
-        return 0;
+        return recording->passed == head->records
+                   ? 0
+                   : damaged(head->offset, "a block has another number of records");
     if (left < sizeof record)
         return damaged(head->offset, "a record is cut");
     memcpy(&record, recording->plain + recording->position, sizeof record);
     if (format_record_bytes(record.length) > left || record.count == 0 ||
         record.kind < SHMBUS_RECORD_MESSAGE || record.kind > SHMBUS_RECORD_ABORTED ||
-        record.sequence < head->first_sequence || record.sequence >= head->next_sequence ||
+        record.sequence < recording->least || record.sequence >= head->next_sequence ||
         record.count > head->next_sequence - record.sequence)
         return damaged(head->offset, "a record is none");
     *out_record = (struct shmbus_record){
@@ -426,11 +432,18 @@ static int peek(struct shmbus_recording *recording, struct shmbus_record *out_re
     return result;
 }
 
+static void go_past(struct shmbus_recording *recording, const struct shmbus_record *record)
+{
+    recording->position += format_record_bytes(record->length);
+    recording->least = record->sequence + record->count;
+    recording->passed++;
+}
+
 int shmbus_recording_next(struct shmbus_recording *recording, struct shmbus_record *out_record)
 {
     int result = peek(recording, out_record);
     if (result > 0)
-        recording->position += format_record_bytes(out_record->length);
+        go_past(recording, out_record);
     return result;
 }
 
@@ -449,7 +462,7 @@ int shmbus_recording_seek(struct shmbus_recording *recording, uint64_t sequence)
     while (result == 0 && (result = peek(recording, &record)) > 0) {
         if (record.sequence + record.count > sequence)
             return 0;
-        recording->position += format_record_bytes(record.length);
+        go_past(recording, &record);
         result = 0;
     }
     return result;
@@ -470,7 +483,7 @@ int shmbus_recording_seek_time(struct shmbus_recording *recording, int64_t recei
     while (result == 0 && (result = peek(recording, &record)) > 0) {
         if (record.receive_ns >= receive_ns)
             return 0;
-        recording->position += format_record_bytes(record.length);
+        go_past(recording, &record);
         result = 0;
     }
     return result;
