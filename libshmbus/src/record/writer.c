@@ -5,7 +5,7 @@
  * free. Both counts are under the mutex; the caller takes it once a block. Whatever fails in the
  * writing thread is kept, and the file is cut back to its last whole block.
  */
-#include "record/format.h"
+#include "record/block.h"
 #include "record/outline.h"
 #include "record/reader.h"
 
@@ -27,12 +27,6 @@
 #define QUEUE_MOST    4096
 #define SECOND_NS     1000000000
 
-struct block {
-    char *plain;
-    size_t room;
-    struct format_head head; /* what is in it so far */
-};
-
 struct shmbus_recorder {
     int file;
     pthread_t thread;
@@ -43,6 +37,7 @@ struct shmbus_recorder {
     struct block *filling; /* NULL: all wait for the disk */
     uint64_t records;
     uint64_t next_sequence;
+    uint64_t handed_sequence; /* after the last one that was handed over */
     /* Under the mutex: */
     pthread_mutex_t mutex;
     pthread_cond_t work; /* for the writing thread */
@@ -209,7 +204,7 @@ static int check_options(const struct shmbus_recorder_options *options)
     if (options->sync > SHMBUS_RECORD_SYNC_TIME || options->sync_ns < 0 ||
         (options->sync == SHMBUS_RECORD_SYNC_TIME && options->sync_ns == 0))
         return format_failed(-EINVAL, "sync or sync_ns is out of range");
-    if ((options->flags & ~SHMBUS_RECORD_APPEND) != 0 || options->level > 12)
+    if ((options->flags & ~(SHMBUS_RECORD_APPEND | SHMBUS_RECORD_ASK)) != 0 || options->level > 12)
         return format_failed(-EINVAL, "flags or level is out of range");
     return 0;
 }
@@ -328,6 +323,7 @@ int shmbus_recorder_open(const char *path, const struct shmbus_recorder_options 
         free_all(recorder);
         return result;
     }
+    recorder->handed_sequence = recorder->next_sequence;
     *out_recorder = recorder;
     return 0;
 }
@@ -344,6 +340,7 @@ static int turn(struct shmbus_recorder *recorder, int hand_over)
 {
     pthread_mutex_lock(&recorder->mutex);
     if (hand_over && recorder->filling != NULL && recorder->filling->head.records > 0) {
+        recorder->handed_sequence = recorder->filling->head.next_sequence;
         recorder->filled++;
         recorder->filling = NULL;
         pthread_cond_signal(&recorder->work);
@@ -357,49 +354,6 @@ static int turn(struct shmbus_recorder *recorder, int hand_over)
     if (error == 0 && recorder->filling == NULL)
         return format_failed(-EAGAIN, "all blocks wait for the disk");
     return told(error);
-}
-
-static int make_room(struct block *block, uint64_t bytes)
-{
-    if (bytes <= block->room)
-        return 0;
-    char *larger = realloc(block->plain, bytes);
-    if (larger == NULL)
-        return format_failed(-ENOMEM, "no memory left for a record");
-    block->plain = larger;
-    block->room = bytes;
-    return 0;
-}
-
-static void add(struct block *block, const struct shmbus_record *record)
-{
-    struct format_head *head = &block->head;
-    char *at = block->plain + head->plain_bytes;
-    const uint64_t bytes = format_record_bytes(record->length);
-    const struct format_record entry = {
-        .length = record->length,
-        .kind = record->kind,
-        .sequence = record->sequence,
-        .count = record->count,
-        .publish_ns = record->publish_ns,
-        .receive_ns = record->receive_ns,
-        .type = record->type,
-        .flags = record->flags,
-    };
-    memset(at + bytes - FORMAT_ALIGN, 0, FORMAT_ALIGN);
-    memcpy(at, &entry, sizeof entry);
-    if (record->length > 0)
-        memcpy(at + sizeof entry, record->data, record->length);
-    if (head->records == 0) {
-        head->first_sequence = record->sequence;
-        head->first_receive_ns = record->receive_ns;
-        head->last_receive_ns = record->receive_ns;
-    }
-    if (record->receive_ns > head->last_receive_ns)
-        head->last_receive_ns = record->receive_ns;
-    head->next_sequence = record->sequence + record->count;
-    head->plain_bytes += bytes;
-    head->records++;
 }
 
 int shmbus_recorder_put(struct shmbus_recorder *recorder, const struct shmbus_record *record)
@@ -419,12 +373,14 @@ int shmbus_recorder_put(struct shmbus_recorder *recorder, const struct shmbus_re
         result = turn(recorder, 0);
     else if (filling->head.records > 0 &&
              filling->head.plain_bytes + bytes > recorder->options.block_bytes)
-        result = turn(recorder, 1);
+        result = recorder->options.flags & SHMBUS_RECORD_ASK
+                     ? format_failed(-ENOBUFS, "the block is full (flush it)")
+                     : turn(recorder, 1);
     if (result == 0)
-        result = make_room(recorder->filling, recorder->filling->head.plain_bytes + bytes);
+        result = block_make_room(recorder->filling, recorder->filling->head.plain_bytes + bytes);
     if (result != 0)
         return result;
-    add(recorder->filling, record);
+    block_add(recorder->filling, record);
     recorder->next_sequence = record->sequence + record->count;
     recorder->records++;
     return 0;
@@ -449,6 +405,18 @@ int shmbus_recorder_wait(struct shmbus_recorder *recorder, int64_t timeout_ns)
 int shmbus_recorder_flush(struct shmbus_recorder *recorder)
 {
     return turn(recorder, 1);
+}
+
+int shmbus_recorder_drop(struct shmbus_recorder *recorder, uint64_t sequence)
+{
+    struct block *block = recorder->filling;
+    if (block == NULL || recorder->next_sequence <= sequence)
+        return 0;
+    const uint64_t dropped = block_cut(block, sequence);
+    recorder->records -= dropped;
+    recorder->next_sequence =
+        block->head.records > 0 ? block->head.next_sequence : recorder->handed_sequence;
+    return (int)dropped;
 }
 
 void shmbus_recorder_stats(struct shmbus_recorder *recorder,
