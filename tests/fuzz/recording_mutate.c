@@ -120,7 +120,7 @@ static void count_records(struct part *part)
 static size_t put_block(struct part *part, uint8_t *out, size_t at, size_t room)
 {
     static uint8_t packed[2 * ROOM];
-    const LZ4F_preferences_t how = {.frameInfo = {.contentChecksumFlag = 1, .blockChecksumFlag = 1},
+    const LZ4F_preferences_t how = {.frameInfo = {.contentChecksumFlag = 1},
                                     .compressionLevel = (int)dice(3)};
     const struct format_skip skip = {FORMAT_HEAD, sizeof part->head};
     size_t bytes = LZ4F_compressFrame(packed, sizeof packed, part->plain, part->bytes, &how);
@@ -130,6 +130,7 @@ static size_t put_block(struct part *part, uint8_t *out, size_t at, size_t room)
     part->head.frame_bytes = bytes;
     if (dice(50) != 0)
         part->head.plain_bytes = part->bytes;
+    part->head.frame_checksum = format_frame_checksum(packed, bytes);
     part->head.checksum = format_own_checksum(&part->head, sizeof part->head);
     memcpy(out + at, &skip, sizeof skip);
     memcpy(out + at + sizeof skip, &part->head, sizeof part->head);

@@ -31,6 +31,20 @@ def fnv1a(data):
     return total
 
 
+def frame_sum(data):
+    """The checksum of a frame in its head."""
+    mask, prime = 0xFFFFFFFFFFFFFFFF, 0x100000001B3
+    sums = [0xCBF29CE484222325] * 4
+    padded = data + bytes(32 - len(data) % 32)
+    for words in struct.iter_unpack("<4Q", padded):
+        sums = [(total ^ word) * prime & mask for total, word in zip(sums, words)]
+        sums = [(total << 29 | total >> 35) & mask for total in sums]
+    total = 0xCBF29CE484222325
+    for word in sums + [len(data)]:
+        total = (total ^ word) * prime & mask
+    return total
+
+
 def xxh32(data):
     """xxHash of 32 bits with seed 0, which LZ4's frames are checked with."""
     p1, p2, p3, p4, p5 = 2654435761, 2246822519, 3266489917, 668265263, 374761393
@@ -96,7 +110,7 @@ def lz4_frame(data):
     """A whole frame, unpacked."""
     flags = data[4]
     insist(flags >> 6 == 1 and flags & 3 == 0, "another LZ4 frame than of version 1")
-    insist(flags & 0x14 == 0x14, "a frame without checksums of blocks and content")
+    insist(flags & 0x14 == 0x04, "a frame with checksums of blocks, or without one of the content")
     size_at, at = 6, 6 + (8 if flags & 8 else 0)
     insist(xxh32(data[4:at]) >> 8 & 255 == data[at], "checksum of a frame's head")
     at += 1
@@ -108,8 +122,6 @@ def lz4_frame(data):
             break
         block = data[at:at + (word & 0x7FFFFFFF)]
         at += len(block)
-        insist(xxh32(block) == struct.unpack_from("<I", data, at)[0], "checksum of an LZ4 block")
-        at += 4
         if word >> 31:
             out += block
         else:
@@ -180,7 +192,9 @@ def read(data):
         magic = struct.unpack_from("<I", data, at)[0]
         if magic == FRAME:
             insist(block is not None and block[1] == at, "a block without a head")
-            plain = lz4_frame(data[at:at + block[2]])
+            frame = data[at:at + block[2]]
+            insist(frame_sum(frame) == block[9], "checksum of a frame")
+            plain = lz4_frame(frame)
             insist(len(plain) == block[3], "a block of another length than its head says")
             newest = print_records(plain, block)
             latest = newest if latest is None else max(latest, newest)
@@ -195,8 +209,8 @@ def read(data):
             insist(at == 0, "a second header")
             print_header(content)
         elif magic == HEAD:
-            insist(length == 72, "length of a head")
-            block = struct.unpack("<6Q Q2q", content)
+            insist(length == 80, "length of a head")
+            block = struct.unpack("<7Q2qQ", content)
             insist(fnv1a(content[8:]) == block[0], "checksum of a head")
             heads.append(content)
         elif magic == INDEX:

@@ -149,6 +149,7 @@ static void forge(const char *path, const struct forgery *forgery)
     used = LZ4F_compressFrame(packed, sizeof packed, plain, plain_bytes, NULL);
     ck_assert(!LZ4F_isError(used));
     block.head.frame_bytes = used;
+    block.head.frame_checksum = format_frame_checksum(packed, used);
     block.head.records = forgery->records;
     block.head.checksum = format_own_checksum(&block.head, sizeof block.head);
     ck_assert_int_eq(ftruncate(file, (off_t)at), 0);

@@ -16,7 +16,7 @@
 #define COUNT    400
 #define BLOCK    4096
 #define LONGEST  9000 /* more than a block */
-#define HEAD     72
+#define HEAD     80
 #define SKIP     8
 #define FOOTER   40
 #define EACH_GAP 50

@@ -6,8 +6,12 @@
 #include <shmbus/record.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
+
+#define SUM_BASIS 0xcbf29ce484222325u /* FNV-1a's */
+#define SUM_PRIME 0x100000001b3u
 
 static _Thread_local char error_text[512];
 
@@ -28,10 +32,35 @@ int format_failed(int error, const char *format, ...)
 uint64_t format_checksum(const void *data, size_t bytes)
 {
     const unsigned char *at = data;
-    uint64_t sum = 0xcbf29ce484222325u;
+    uint64_t sum = SUM_BASIS;
     for (size_t i = 0; i < bytes; i++)
-        sum = (sum ^ at[i]) * 0x100000001b3u;
+        sum = (sum ^ at[i]) * SUM_PRIME;
     return sum;
+}
+
+static inline uint64_t sum_word(uint64_t sum, uint64_t word)
+{
+    sum = (sum ^ word) * SUM_PRIME;
+    return sum << 29 | sum >> 35; /* so that the highest bits do not stay where they are */
+}
+
+uint64_t format_frame_checksum(const void *data, size_t bytes)
+{
+    const char *at = data;
+    uint64_t sums[4] = {SUM_BASIS, SUM_BASIS, SUM_BASIS, SUM_BASIS};
+    uint64_t words[4];
+    size_t left = bytes;
+    for (; left >= sizeof words; left -= sizeof words, at += sizeof words) {
+        memcpy(words, at, sizeof words);
+        for (int i = 0; i < 4; i++)
+            sums[i] = sum_word(sums[i], words[i]);
+    }
+    memset(words, 0, sizeof words);
+    memcpy(words, at, left);
+    uint64_t total = SUM_BASIS;
+    for (int i = 0; i < 4; i++)
+        total = (total ^ sum_word(sums[i], words[i])) * SUM_PRIME;
+    return (total ^ bytes) * SUM_PRIME;
 }
 
 uint64_t format_own_checksum(const void *data, size_t bytes)

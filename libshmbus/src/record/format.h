@@ -85,6 +85,7 @@ struct format_head {
     uint64_t next_sequence; /* after the last one */
     int64_t first_receive_ns;
     int64_t last_receive_ns; /* the latest so far, over all blocks: never goes back */
+    uint64_t frame_checksum; /* of the frame as it is in the file: format_frame_checksum() */
 };
 
 struct format_footer {
@@ -111,7 +112,7 @@ struct format_record {
 static_assert(sizeof(struct format_skip) == 8, "as LZ4 has it");
 static_assert(sizeof(struct format_header) == 352, "no padding");
 static_assert(sizeof(struct format_type) == 12, "no padding");
-static_assert(sizeof(struct format_head) == 72, "no padding");
+static_assert(sizeof(struct format_head) == 80, "no padding");
 static_assert(sizeof(struct format_footer) == 40, "no padding");
 static_assert(sizeof(struct format_record) == 48, "no padding");
 
@@ -124,6 +125,11 @@ static inline uint64_t format_record_bytes(uint32_t length)
 
 /* FNV-1a. */
 uint64_t format_checksum(const void *data, size_t bytes);
+
+/* A checksum for much data: four sums, into which words of 8 bytes go in turn, and then their
+ * FNV-1a by words, the length last. Any one word that is changed changes it. Of LZ4's own, that of
+ * the content is four times the work, and is for others who read the file. */
+uint64_t format_frame_checksum(const void *data, size_t bytes);
 
 /* The checksum of a head or a footer, which begins with its own. */
 uint64_t format_own_checksum(const void *data, size_t bytes);

@@ -80,7 +80,18 @@ static int check_copy(struct shmbus_recording *recording, const struct format_he
     return 0;
 }
 
-/* Unpacks a block into `plain`; its frame's checksum is LZ4's to check. */
+/* LZ4 unpacks into memory of its own, and copies, where there is no room for as much as a block of
+ * that frame may have. */
+static uint64_t unpack_room(const struct format_head *head)
+{
+    static const uint64_t most[] = {65536, 262144, 1048576};
+    for (size_t i = 0; i < sizeof most / sizeof most[0]; i++)
+        if (head->plain_bytes <= most[i])
+            return most[i];
+    return head->plain_bytes;
+}
+
+/* Unpacks a block into `plain`. */
 static int unpack(struct shmbus_recording *recording, const struct format_head *head)
 {
     recording->block = 0;
@@ -88,18 +99,22 @@ static int unpack(struct shmbus_recording *recording, const struct format_head *
     if (result == 0)
         result = make_room(&recording->packed, &recording->packed_room, head->frame_bytes);
     if (result == 0)
-        result = make_room(&recording->plain, &recording->plain_room, head->plain_bytes);
+        result = make_room(&recording->plain, &recording->plain_room, unpack_room(head));
     if (result == 0)
         result = format_read(recording->file, recording->packed, head->frame_bytes, head->offset);
     if (result != 0)
         return result == -EBADMSG ? damaged(head->offset, "a block is cut") : result;
 
-    size_t plain = head->plain_bytes, packed = head->frame_bytes;
+    size_t plain = recording->plain_room, packed = head->frame_bytes;
     LZ4F_resetDecompressionContext(recording->unpacker);
-    size_t left = LZ4F_decompress(recording->unpacker, recording->plain, &plain, recording->packed,
-                                  &packed, NULL);
-    if (left != 0 || plain != head->plain_bytes || packed != head->frame_bytes)
+    /* What was checked packed need not be checked once more unpacked. */
+    static const LZ4F_decompressOptions_t checked = {.skipChecksums = 1};
+    if (format_frame_checksum(recording->packed, packed) != head->frame_checksum)
         return damaged(head->offset, "a block's checksum is wrong");
+    size_t left = LZ4F_decompress(recording->unpacker, recording->plain, &plain, recording->packed,
+                                  &packed, &checked);
+    if (left != 0 || plain != head->plain_bytes || packed != head->frame_bytes)
+        return damaged(head->offset, "a block is no LZ4 frame of that length");
     return 0;
 }
 

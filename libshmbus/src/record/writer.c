@@ -55,6 +55,7 @@ struct shmbus_recorder {
     int64_t latest_receive_ns;
     int64_t synced_ns; /* when it was last forced to the disk */
     int unsynced;      /* something was written since */
+    LZ4F_cctx *packer;
     char *packed;
     size_t packed_room;
 };
@@ -75,16 +76,44 @@ static int keep_head(struct shmbus_recorder *recorder, const struct format_head 
     return 0;
 }
 
+/* How a block is packed: as one of LZ4's blocks, if it is no larger than these may be. */
+static LZ4F_preferences_t how_to_pack(const struct shmbus_recorder *recorder, uint64_t bytes)
+{
+    return (LZ4F_preferences_t){
+        .frameInfo = {.blockSizeID = bytes <= 65536     ? LZ4F_max64KB
+                                     : bytes <= 262144  ? LZ4F_max256KB
+                                     : bytes <= 1048576 ? LZ4F_max1MB
+                                                        : LZ4F_max4MB,
+                      .blockMode = LZ4F_blockIndependent,
+                      .contentChecksumFlag = LZ4F_contentChecksumEnabled,
+                      .contentSize = bytes},
+        .compressionLevel = recorder->options.level,
+        .autoFlush = 1,
+    };
+}
+
+/* One frame of a block, at out. Returns its bytes, or an error of LZ4's. */
+static size_t pack_frame(struct shmbus_recorder *recorder, const struct block *block, char *out,
+                         size_t room)
+{
+    static const LZ4F_compressOptions_t stable = {.stableSrc = 1};
+    const LZ4F_preferences_t how = how_to_pack(recorder, block->head.plain_bytes);
+    size_t used = LZ4F_compressBegin(recorder->packer, out, room, &how);
+    size_t more = used;
+    if (!LZ4F_isError(more))
+        more = LZ4F_compressUpdate(recorder->packer, out + used, room - used, block->plain,
+                                   block->head.plain_bytes, &stable);
+    if (LZ4F_isError(more))
+        return more;
+    used += more;
+    more = LZ4F_compressEnd(recorder->packer, out + used, room - used, &stable);
+    return LZ4F_isError(more) ? more : used + more;
+}
+
 /* Compresses a block behind its head, so that both are one write. */
 static int pack(struct shmbus_recorder *recorder, struct block *block, size_t *out_bytes)
 {
-    const LZ4F_preferences_t how = {
-        .frameInfo = {.blockSizeID = LZ4F_max4MB,
-                      .contentChecksumFlag = LZ4F_contentChecksumEnabled,
-                      .blockChecksumFlag = LZ4F_blockChecksumEnabled,
-                      .contentSize = block->head.plain_bytes},
-        .compressionLevel = recorder->options.level,
-    };
+    const LZ4F_preferences_t how = how_to_pack(recorder, block->head.plain_bytes);
     const size_t before = sizeof(struct format_skip) + sizeof(struct format_head);
     const size_t room = before + LZ4F_compressFrameBound(block->head.plain_bytes, &how);
     if (room > recorder->packed_room) {
@@ -94,8 +123,7 @@ static int pack(struct shmbus_recorder *recorder, struct block *block, size_t *o
         if (recorder->packed == NULL)
             return -ENOMEM;
     }
-    size_t bytes = LZ4F_compressFrame(recorder->packed + before, room - before, block->plain,
-                                      block->head.plain_bytes, &how);
+    size_t bytes = pack_frame(recorder, block, recorder->packed + before, room - before);
     if (LZ4F_isError(bytes))
         return -ENOMEM;
     const struct format_skip skip = {.magic = FORMAT_HEAD, .bytes = sizeof(struct format_head)};
@@ -104,6 +132,7 @@ static int pack(struct shmbus_recorder *recorder, struct block *block, size_t *o
         head->last_receive_ns = recorder->latest_receive_ns;
     head->offset = recorder->end + before;
     head->frame_bytes = bytes;
+    head->frame_checksum = format_frame_checksum(recorder->packed + before, bytes);
     head->checksum = format_own_checksum(head, sizeof *head);
     memcpy(recorder->packed, &skip, sizeof skip);
     memcpy(recorder->packed + sizeof skip, head, sizeof *head);
@@ -257,6 +286,7 @@ static void free_all(struct shmbus_recorder *recorder)
     free(recorder->blocks);
     free(recorder->heads);
     free(recorder->packed);
+    LZ4F_freeCompressionContext(recorder->packer);
     free(recorder);
 }
 
@@ -313,6 +343,8 @@ int shmbus_recorder_open(const char *path, const struct shmbus_recorder_options 
     recorder->file = -1;
     recorder->options = *options;
     result = make_blocks(recorder);
+    if (result == 0 && LZ4F_isError(LZ4F_createCompressionContext(&recorder->packer, LZ4F_VERSION)))
+        result = format_failed(-ENOMEM, "no memory left for packing");
     if (result == 0)
         result = open_file(recorder, path, &is_new);
     if (result == 0)
