@@ -6,6 +6,7 @@
 #include <shmbus/record.h>
 #include <stdarg.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 #include <sys/types.h>
 #include <unistd.h>
@@ -47,20 +48,28 @@ static inline uint64_t sum_word(uint64_t sum, uint64_t word)
 uint64_t format_frame_checksum(const void *data, size_t bytes)
 {
     const char *at = data;
-    uint64_t sums[4] = {SUM_BASIS, SUM_BASIS, SUM_BASIS, SUM_BASIS};
+    uint64_t first = SUM_BASIS, second = SUM_BASIS, third = SUM_BASIS, fourth = SUM_BASIS;
     uint64_t words[4];
     size_t left = bytes;
-    for (; left >= sizeof words; left -= sizeof words, at += sizeof words) {
-        memcpy(words, at, sizeof words);
-        for (int i = 0; i < 4; i++)
-            sums[i] = sum_word(sums[i], words[i]);
+    for (;; left -= sizeof words, at += sizeof words) {
+        if (left < sizeof words) {
+            memset(words, 0, sizeof words);
+            memcpy(words, at, left);
+        } else {
+            memcpy(words, at, sizeof words);
+        }
+        first = sum_word(first, words[0]);
+        second = sum_word(second, words[1]);
+        third = sum_word(third, words[2]);
+        fourth = sum_word(fourth, words[3]);
+        if (left < sizeof words)
+            break;
     }
-    memset(words, 0, sizeof words);
-    memcpy(words, at, left);
+    const uint64_t all[] = {first, second, third, fourth, bytes};
     uint64_t total = SUM_BASIS;
-    for (int i = 0; i < 4; i++)
-        total = (total ^ sum_word(sums[i], words[i])) * SUM_PRIME;
-    return (total ^ bytes) * SUM_PRIME;
+    for (size_t i = 0; i < sizeof all / sizeof all[0]; i++)
+        total = (total ^ all[i]) * SUM_PRIME;
+    return total;
 }
 
 uint64_t format_own_checksum(const void *data, size_t bytes)
@@ -97,6 +106,20 @@ int format_write(int file, const void *data, size_t bytes, uint64_t offset)
         bytes -= (size_t)count;
         offset += (uint64_t)count;
     }
+    return 0;
+}
+
+int format_keep_head(struct format_head **heads, uint64_t *count, const struct format_head *head)
+{
+    /* Doubled whenever the number is a power of two. */
+    if ((*count & (*count - 1)) == 0) {
+        const size_t room = *count == 0 ? 1 : *count * 2;
+        struct format_head *larger = realloc(*heads, room * sizeof *larger);
+        if (larger == NULL)
+            return format_failed(-ENOMEM, "no memory left for an index");
+        *heads = larger;
+    }
+    (*heads)[(*count)++] = *head;
     return 0;
 }
 

@@ -138,6 +138,9 @@ uint64_t format_own_checksum(const void *data, size_t bytes);
 int format_read(int file, void *data, size_t bytes, uint64_t offset);
 int format_write(int file, const void *data, size_t bytes, uint64_t offset);
 
+/* Adds a head to a list of them that grows. Returns 0, or -ENOMEM with its text. */
+int format_keep_head(struct format_head **heads, uint64_t *count, const struct format_head *head);
+
 /* What a clock says, in ns. */
 int64_t format_now_ns(clockid_t clock);
 

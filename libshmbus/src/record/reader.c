@@ -158,20 +158,6 @@ static int read_index(struct shmbus_recording *recording)
     return 0;
 }
 
-static int keep_head(struct shmbus_recording *recording, const struct format_head *head)
-{
-    const uint64_t count = recording->head_count;
-    if ((count & (count - 1)) == 0) {
-        const size_t room = count == 0 ? 1 : count * 2;
-        struct format_head *larger = realloc(recording->heads, room * sizeof *larger);
-        if (larger == NULL)
-            return format_failed(-ENOMEM, "no memory left for an index");
-        recording->heads = larger;
-    }
-    recording->heads[recording->head_count++] = *head;
-    return 0;
-}
-
 /* Goes from head to head, as far as all is whole. */
 static int scan(struct shmbus_recording *recording, uint64_t offset)
 {
@@ -192,7 +178,7 @@ static int scan(struct shmbus_recording *recording, uint64_t offset)
         if (result == -EBADMSG)
             break;
         if (result == 0)
-            result = keep_head(recording, &next.head);
+            result = format_keep_head(&recording->heads, &recording->head_count, &next.head);
         if (result != 0)
             return result;
         offset = frame + next.head.frame_bytes;

@@ -62,20 +62,6 @@ struct shmbus_recorder {
 
 /* ---- the writing thread ---- */
 
-static int keep_head(struct shmbus_recorder *recorder, const struct format_head *head)
-{
-    const uint64_t count = recorder->head_count;
-    if ((count & (count - 1)) == 0) {
-        const size_t room = count == 0 ? 1 : count * 2;
-        struct format_head *larger = realloc(recorder->heads, room * sizeof *larger);
-        if (larger == NULL)
-            return -ENOMEM;
-        recorder->heads = larger;
-    }
-    recorder->heads[recorder->head_count++] = *head;
-    return 0;
-}
-
 /* How a block is packed: as one of LZ4's blocks, if it is no larger than these may be. */
 static LZ4F_preferences_t how_to_pack(const struct shmbus_recorder *recorder, uint64_t bytes)
 {
@@ -154,7 +140,7 @@ static int write_block(struct shmbus_recorder *recorder, struct block *block)
     if (result == 0)
         result = format_write(recorder->file, recorder->packed, bytes, recorder->end);
     if (result == 0)
-        result = keep_head(recorder, &block->head);
+        result = format_keep_head(&recorder->heads, &recorder->head_count, &block->head);
     if (result != 0) {
         /* What is cut would be found out by its checksum; without it the file is smaller. */
         int cut = ftruncate(recorder->file, (off_t)recorder->end);
@@ -248,13 +234,13 @@ static int go_on(struct shmbus_recorder *recorder)
         return result;
     const struct format_head *heads = reader_heads(recording, &count, &recorder->end);
     for (uint64_t i = 0; i < count && result == 0; i++)
-        result = keep_head(recorder, &heads[i]);
+        result = format_keep_head(&recorder->heads, &recorder->head_count, &heads[i]);
     if (count > 0)
         recorder->latest_receive_ns = heads[count - 1].last_receive_ns;
     recorder->next_sequence = shmbus_recording_info(recording)->next_sequence;
     shmbus_recording_close(recording);
     if (result != 0)
-        return format_failed(result, "no memory left for an index");
+        return result;
     return ftruncate(recorder->file, (off_t)recorder->end) == 0
                ? 0
                : format_failed(-errno, "%s", strerror(errno));
