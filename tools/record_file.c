@@ -105,7 +105,7 @@ static int open_file(struct record_file *file, uint32_t flags)
     file->how.queue_blocks = options->queue_blocks;
     file->how.sync = options->sync;
     file->how.sync_ns = options->sync_ns;
-    file->how.flags = flags;
+    file->how.flags = flags | SHMBUS_RECORD_ASK;
     const int error = shmbus_recorder_open(file->path, &file->how, &file->recorder);
     if (error != 0) {
         return file_failed(file->path, error);
@@ -185,6 +185,14 @@ static int join_closer(struct record_file *file)
     return file->done_error == 0 ? CLI_OK : file_failed(file->done_path, file->done_error);
 }
 
+/* Was all that was put read in time? An optional consumer's and an observer's message is looked at
+ * by itself, each time. */
+static bool is_sound(const struct record_file *file)
+{
+    static const struct shmbus_message any;
+    return shmbus_consumer_valid(file->consumer, &any) == 1;
+}
+
 int record_file_turn(struct record_file *file, uint64_t sequence)
 {
     const struct record_options *options = file->options;
@@ -192,7 +200,7 @@ int record_file_turn(struct record_file *file, uint64_t sequence)
     shmbus_recorder_stats(file->recorder, &stats);
     const bool large = options->rotate_bytes > 0 && stats.file_bytes >= options->rotate_bytes;
     const bool old = options->rotate_ns > 0 && cli_now_ns() - file->opened_ns >= options->rotate_ns;
-    if ((!large && !old) || stats.records == 0) {
+    if ((!large && !old) || stats.records == 0 || !is_sound(file)) {
         return CLI_OK;
     }
     int result = join_closer(file);
@@ -213,25 +221,56 @@ int record_file_turn(struct record_file *file, uint64_t sequence)
 
 int record_file_put(struct record_file *file, const struct shmbus_record *record)
 {
-    const int64_t begun_ns = cli_now_ns();
-    bool waited = false;
+    int64_t begun_ns = 0;
     int error = 0;
-    while ((error = shmbus_recorder_put(file->recorder, record)) == -EAGAIN) {
-        if (!waited && file->waits == 0) {
-            cli_note("%s: cannot be written as fast as the bus is: all blocks wait for the disk",
-                     file->path);
+    for (;;) {
+        error = shmbus_recorder_put(file->recorder, record);
+        if (error == -ENOBUFS) {
+            if (!is_sound(file)) {
+                return RECORD_FILE_STALE;
+            }
+            /* The put that follows says whether there is another block. */
+            (void)shmbus_recorder_flush(file->recorder);
+            continue;
         }
-        file->waits += !waited;
-        waited = true;
+        if (error != -EAGAIN) {
+            break;
+        }
+        if (begun_ns == 0) {
+            begun_ns = cli_now_ns();
+            if (file->waits++ == 0) {
+                cli_note("%s: cannot be written as fast as the bus is: all blocks wait for the "
+                         "disk",
+                         file->path);
+            }
+        }
         if (stop_count() > 1) {
             return cli_failed("%s: given up with blocks that wait for the disk", file->path);
         }
         shmbus_recorder_wait(file->recorder, SLICE_NS);
     }
-    if (waited) {
+    if (begun_ns != 0) {
         file->wait_ns += cli_now_ns() - begun_ns;
     }
     return error == 0 ? CLI_OK : file_failed(file->path, error);
+}
+
+uint64_t record_file_drop(struct record_file *file)
+{
+    struct shmbus_consumer_stats stats;
+    if (!file->recorder || shmbus_consumer_stats(file->consumer, &stats) != 0) {
+        return 0;
+    }
+    const int dropped = shmbus_recorder_drop(file->recorder, stats.trusted);
+    if (dropped > 0) {
+        struct shmbus_recorder_stats left;
+        shmbus_recorder_stats(file->recorder, &left);
+        cli_note(
+            "%s: from sequence %llu on, %d may have been overwritten while they were read, and "
+            "are left out",
+            file->path, (unsigned long long)left.next_sequence, dropped);
+    }
+    return dropped > 0 ? (uint64_t)dropped : 0;
 }
 
 void record_file_flush(struct record_file *file)

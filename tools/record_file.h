@@ -17,8 +17,12 @@
 
 #include "record_options.h"
 
+#define RECORD_FILE_STALE (-1)
+
 struct record_file {
     const struct record_options *options;
+    struct shmbus_consumer *consumer; /* that read what is put: nothing is written before it is
+                                       * known that it was read in time */
     struct shmbus_recorder_options how;
     struct shmbus_recorder *recorder; /* NULL: none is open */
     char path[PATH_MAX];
@@ -44,11 +48,19 @@ int record_file_append(struct record_file *file, uint64_t *out_next, int64_t *ou
 /* Begins a file with that sequence as its first one. */
 int record_file_begin(struct record_file *file, uint64_t sequence);
 
-/* Begins another one if that is due: `sequence` is the next one to come. */
+/* Begins another one if that is due and all so far was read in time: `sequence` is the next one to
+ * come. */
 int record_file_turn(struct record_file *file, uint64_t sequence);
 
-/* Adds a record, waiting for the queue; a second signal ends the waiting. */
+/*
+ * Adds a record, waiting for the queue; a second signal ends the waiting. RECORD_FILE_STALE, and
+ * nothing was taken, if what was put before may not have been read in time: the consumer's next
+ * call says so.
+ */
 int record_file_put(struct record_file *file, const struct shmbus_record *record);
+
+/* Takes back what the consumer did not read in time, and says so. Returns how many records. */
+uint64_t record_file_drop(struct record_file *file);
 
 /* Hands over what there is, so that it is soon in the file. */
 void record_file_flush(struct record_file *file);

@@ -58,10 +58,15 @@ static int on_message(const struct shmbus_message *message, void *context)
         .flags = message->flags & SHMBUS_MESSAGE_USER_FLAGS,
         .data = message->data,
     };
-    if (record->result == CLI_OK) {
-        record->result = record_file_put(&record->file, &entry);
-    }
     if (record->result != CLI_OK) {
+        return 1;
+    }
+    const int result = record_file_put(&record->file, &entry);
+    if (result == RECORD_FILE_STALE) {
+        return 1; /* and the next poll says why */
+    }
+    record->result = result;
+    if (result != CLI_OK) {
         return 1;
     }
     record->messages++;
@@ -80,9 +85,11 @@ static void note_range(struct record *record, const struct shmbus_event *event)
     };
     progress_break(&record->progress.line);
     report_event(&record->report, event);
-    if (record->result == CLI_OK) {
-        record->result = record_file_put(&record->file, &entry);
+    if (record->result != CLI_OK) {
+        return;
     }
+    const int result = record_file_put(&record->file, &entry);
+    record->result = result == RECORD_FILE_STALE ? CLI_OK : result;
 }
 
 static void on_event(void *context, const struct shmbus_event *event)
@@ -209,6 +216,11 @@ static int bus_ended(struct record *record, int error)
     if (error == -EPIPE) {
         return CLI_OK;
     }
+    if (error == -ESTALE) {
+        const int result = cli_bus_failed(record->options.bus_name, error, NULL);
+        record->messages -= record_file_drop(&record->file);
+        return result;
+    }
     if (error == -EOWNERDEAD) {
         return cli_failed("bus '%s': its producer died without ending the stream; all that it "
                           "published is recorded (--append goes on when another took over)",
@@ -249,6 +261,17 @@ static void say_waits(const struct record *record)
     }
 }
 
+/* The bus before the file: its producer may be waiting for this consumer. What it read last is
+ * looked at once more. */
+static void leave(struct record *record)
+{
+    static const struct shmbus_message any;
+    if (record->bus.consumer && shmbus_consumer_valid(record->bus.consumer, &any) == 0) {
+        record->messages -= record_file_drop(&record->file);
+    }
+    shmbus_consumer_close(record->bus.consumer);
+}
+
 static int run(struct record *record)
 {
     uint64_t next = UINT64_MAX;
@@ -261,6 +284,7 @@ static int run(struct record *record)
         result = attach(record, next, created_ns);
     }
     if (result == CLI_OK) {
+        record->file.consumer = record->bus.consumer;
         result = settle(record);
     }
     if (result == CLI_OK) {
@@ -270,8 +294,7 @@ static int run(struct record *record)
         record_progress_begin(&record->progress);
         result = record_messages(record);
     }
-    /* The bus before the file: its producer may be waiting for this consumer. */
-    shmbus_consumer_close(record->bus.consumer);
+    leave(record);
     const int written = record_file_end(&record->file);
     record_progress_end(&record->progress, &record->file, record->messages, record->report.lost);
     report_end(&record->report, record->messages);

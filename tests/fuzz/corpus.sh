@@ -1,7 +1,8 @@
 #!/usr/bin/env bash
 # SPDX-License-Identifier: MIT
-# Makes the corpus anew: corpus.sh SEED, where SEED is the program fuzz_seed of the preset fuzz. To be
-# run when the layout of a segment, the options of a tool or a struct of options has changed.
+# Makes the corpus anew: corpus.sh SEED, where SEED is the program fuzz_seed of the preset fuzz, with
+# fuzz_seed_recording beside it. To be run when the layout of a segment, the format of a recording, the
+# options of a tool or a struct of options has changed.
 set -euo pipefail
 
 seed=$(realpath "${1:?the program fuzz_seed}")
@@ -14,12 +15,13 @@ text()
     printf "$3" >"$1/$2"
 }
 
-for target in segment options arguments lists input; do
+for target in segment options arguments lists input recording; do
     rm -rf "$target"
     mkdir "$target"
 done
 
 "$seed" segment
+"${seed}_recording" recording
 
 # words TARGET NAME WORD...: each ended by a byte of 0, behind the byte that the first one names.
 words()
@@ -34,6 +36,9 @@ words()
 pub='\0001'
 sub='\0000'
 stat='\0002'
+record='\0003'
+replay='\0004'
+dump='\0005'
 words arguments pub_plain $pub ticks
 words arguments pub_ring $pub --capacity 1K --slot 128 --pool 64:4,4K:2 --scrub ticks -
 words arguments pub_format $pub --format=raw:24 --rate 1000 --type 7 --timestamps ticks file
@@ -51,6 +56,18 @@ words arguments sub_wait $sub --observe --wait 2 --wait-strategy spin --follow -
 words arguments stat_page $stat --interval 0.5 --folder x ticks
 words arguments stat_list $stat --json --reap
 words arguments stat_two $stat one two
+words arguments record_plain $record -o file ticks
+words arguments record_ways $record --append --level fast:9 --sync 0.5 --block 4K --queue 4 -o file ticks
+words arguments record_rotate $record --required --name one --rotate-size 1M --rotate-time 60 --type 7 -o file ticks
+words arguments record_from $record --observe --from 12 --wait 2 --count 100 --cpu 0 --level 12 -o file ticks
+words arguments replay_plain $replay file ticks
+words arguments replay_parts $replay --speed 10 --loop 3 one two a + three b
+words arguments replay_span $replay --speed max --from 100 --to +5 --type trade --keep file ticks
+words arguments replay_time $replay --from 2001-02-03T04:05:06.7 --to 2001-02-03T04:05:06Z --wait-consumers 2 f t
+words arguments dump_plain $dump file
+words arguments dump_csv $dump --format csv --type 7 --from 5 --to 9 --count 3 file
+words arguments dump_stats $dump --stats file
+words arguments dump_verify $dump --verify file
 words arguments help $pub --help
 words arguments version $sub --version
 

@@ -65,11 +65,15 @@ build_target()
     if [ "$target" = segment ]; then
         own+=("$source"/tests/fuzz/{case,steps,look,mutate,libfuzzer}.c)
     fi
+    local archives=("$build/tests/fuzz/libshmbus_fuzz_tools.a")
+    if [ "$target" = recording ]; then
+        own+=("$source/tests/fuzz/recording_mutate.c")
+        archives+=("$build/libshmbus/libshmbus-record.a")
+    fi
     run clang "${flags[@]}" -fsanitize=fuzzer,address,undefined -fno-sanitize-recover=all \
         -Wl,--wrap=nanosleep,--wrap=clock_gettime -I"$folder/libshmbus/src" \
         -I"$source/libshmbus/include" -I"$folder/tools" -o "$folder/program" "${own[@]}" \
-        "${sources[@]}" "$build/tests/fuzz/libshmbus_fuzz_tools.a" \
-        "$build/libshmbus/libshmbus.a" -lnuma -lpthread
+        "${sources[@]}" "${archives[@]}" "$build/libshmbus/libshmbus.a" -llz4 -lnuma -lpthread
 }
 
 # The same with one of the two tests, by the compiler of the tests.

@@ -22,7 +22,7 @@ if [ -n "${SHMBUS_TEST_LONG:-}" ]; then
     keep=${keep:-/var/tmp/shmbus-fuzz}
     figures=${figures:-/var/tmp/shmbus-fuzz.txt}
 fi
-read -ra targets <<<"${SHMBUS_FUZZ_TARGETS:-segment options arguments lists input}"
+read -ra targets <<<"${SHMBUS_FUZZ_TARGETS:-segment options arguments lists input recording}"
 
 if ! command -v clang >/dev/null; then
     echo "SKIP fuzz: no clang"

@@ -57,6 +57,7 @@ enum shmbus_record_sync {
 };
 
 #define SHMBUS_RECORD_APPEND 0x1u /* go on with a file that is there, or make it */
+#define SHMBUS_RECORD_ASK    0x2u /* put() hands no block over by itself: see -ENOBUFS there */
 
 /* How to record. All zero but the size and the bus: defaults. */
 struct shmbus_recorder_options {
@@ -139,9 +140,10 @@ SHMBUS_API int shmbus_recorder_open(const char *path, const struct shmbus_record
  * @param record    the record: its sequence is not below the one after the last record.
  *
  * Returns: 0.
- * Errors: -EAGAIN the queue is full, nothing was taken; -EINVAL a record that is none, or before
- *         the last one; else what failed in writing, from then on each time: what was written
- *         before is a whole recording.
+ * Errors: -EAGAIN the queue is full, nothing was taken; -ENOBUFS with SHMBUS_RECORD_ASK, the block
+ *         is full, nothing was taken: once what is in it is known to be true, shmbus_recorder_flush()
+ *         hands it over; -EINVAL a record that is none, or before the last one; else what failed in
+ *         writing, from then on each time: what was written before is a whole recording.
  * Ownership: the payload stays the caller's.
  * Threads: the one that owns the recorder.
  * Blocks: never for the disk; allocates only for a record that is longer than a block.
@@ -175,6 +177,21 @@ SHMBUS_API int shmbus_recorder_wait(struct shmbus_recorder *recorder, int64_t ti
  * Blocks: never.
  */
 SHMBUS_API int shmbus_recorder_flush(struct shmbus_recorder *recorder);
+
+/**
+ * Takes back what was put from a sequence on and not handed over yet: a consumer that was evicted
+ * may have read messages that were being overwritten (shmbus_consumer_stats: trusted).
+ *
+ * @param recorder  the recorder.
+ * @param sequence  the first one that is taken back.
+ *
+ * Returns: how many records were dropped; what was handed over before stays.
+ * Errors: none.
+ * Ownership: none.
+ * Threads: the one that owns the recorder.
+ * Blocks: never.
+ */
+SHMBUS_API int shmbus_recorder_drop(struct shmbus_recorder *recorder, uint64_t sequence);
 
 /**
  * Reads the counts.

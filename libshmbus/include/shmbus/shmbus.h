@@ -816,6 +816,8 @@ struct shmbus_consumer_stats {
     uint64_t aborted;  /* claims that were never published */
     uint64_t held;     /* handles that it keeps now */
     uint64_t resumed;  /* 1 if it goes on at the place that one of its name left, else 0 */
+    uint64_t trusted;  /* messages below were read in time; after -ESTALE those from here on, up to
+                        * cursor, are not to be trusted */
 };
 
 /**

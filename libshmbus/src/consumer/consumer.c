@@ -368,6 +368,7 @@ int shmbus_consumer_stats(struct shmbus_consumer *consumer, struct shmbus_consum
             .aborted = consumer->aborted,
             .held = consumer->holds.out,
             .resumed = consumer->resumed,
+            .trusted = consumer->failed != 0 ? consumer->trusted : consumer->stored,
         };
     guard_leave(&consumer->guard);
     return result;

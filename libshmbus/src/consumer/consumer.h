@@ -91,7 +91,8 @@ struct shmbus_consumer {
     struct holds holds;
     struct process_object object;
     struct segment segment;
-    int failed; /* for good: what every call returns */
+    int failed;       /* for good: what every call returns */
+    uint64_t trusted; /* since then: messages below were read in time */
     const char *why;
     uint32_t orphaned;
     uint64_t limit;      /* it may read below this; UINT64_MAX of one that runs after nobody */

@@ -19,6 +19,7 @@ int consumer_fail(struct shmbus_consumer *consumer, int code, const char *why)
 {
     consumer->failed = code;
     consumer->why = why;
+    consumer->trusted = consumer->next;
     consumer->stored = consumer->next;
     consumer->is_lent = 0;
     consumer->limit = UINT64_MAX;
@@ -49,10 +50,13 @@ int consumer_evicted(struct shmbus_consumer *consumer)
                   "%s: messages below %" PRIu64 " were read in time; do not trust what is held "
                   "(join again)",
                   who, consumer->next);
-    return consumer_fail(consumer, -ESTALE,
-                         by_producer ? "evicted by the producer (join again)"
-                                     : "somebody else changed this consumer's words: do not trust "
-                                       "what it read last, nor what is held (join again)");
+    uint64_t trusted = consumer->stored;
+    consumer_fail(consumer, -ESTALE,
+                  by_producer ? "evicted by the producer (join again)"
+                              : "somebody else changed this consumer's words: do not trust what it "
+                                "read last, nor what is held (join again)");
+    consumer->trusted = trusted;
+    return -ESTALE;
 }
 
 /* Are this consumer's words as it left them, and is it not evicted? Called after the payloads were

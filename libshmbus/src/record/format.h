@@ -19,6 +19,7 @@
 #include <assert.h>
 #include <stddef.h>
 #include <stdint.h>
+#include <time.h>
 
 #define FORMAT_MAGIC      0x4352534255424d53u /* "SMBUBSRC" */
 #define FORMAT_VERSION    1
@@ -84,6 +85,7 @@ struct format_head {
     uint64_t next_sequence; /* after the last one */
     int64_t first_receive_ns;
     int64_t last_receive_ns; /* the latest so far, over all blocks: never goes back */
+    uint64_t frame_checksum; /* of the frame as it is in the file: format_frame_checksum() */
 };
 
 struct format_footer {
@@ -110,7 +112,7 @@ struct format_record {
 static_assert(sizeof(struct format_skip) == 8, "as LZ4 has it");
 static_assert(sizeof(struct format_header) == 352, "no padding");
 static_assert(sizeof(struct format_type) == 12, "no padding");
-static_assert(sizeof(struct format_head) == 72, "no padding");
+static_assert(sizeof(struct format_head) == 80, "no padding");
 static_assert(sizeof(struct format_footer) == 40, "no padding");
 static_assert(sizeof(struct format_record) == 48, "no padding");
 
@@ -124,12 +126,23 @@ static inline uint64_t format_record_bytes(uint32_t length)
 /* FNV-1a. */
 uint64_t format_checksum(const void *data, size_t bytes);
 
+/* A checksum for much data: four sums, into which words of 8 bytes go in turn, and then their
+ * FNV-1a by words, the length last. Any one word that is changed changes it. Of LZ4's own, that of
+ * the content is four times the work, and is for others who read the file. */
+uint64_t format_frame_checksum(const void *data, size_t bytes);
+
 /* The checksum of a head or a footer, which begins with its own. */
 uint64_t format_own_checksum(const void *data, size_t bytes);
 
 /* Reads or writes all of it at a place; 0 or a negative errno, -EBADMSG at the end of the file. */
 int format_read(int file, void *data, size_t bytes, uint64_t offset);
 int format_write(int file, const void *data, size_t bytes, uint64_t offset);
+
+/* Adds a head to a list of them that grows. Returns 0, or -ENOMEM with its text. */
+int format_keep_head(struct format_head **heads, uint64_t *count, const struct format_head *head);
+
+/* What a clock says, in ns. */
+int64_t format_now_ns(clockid_t clock);
 
 /* Notes what was wrong, for shmbus_record_error_text(), and returns the error. */
 int format_failed(int error, const char *format, ...) __attribute__((format(printf, 2, 3)));

@@ -35,6 +35,8 @@ struct shmbus_recording {
     size_t plain_room;
     uint64_t block;    /* its number, + 1; 0: none is unpacked */
     uint64_t position; /* in it */
+    uint64_t least;    /* no record from there on is of a lower sequence */
+    uint64_t passed;   /* records of it before there */
 };
 
 static int damaged(uint64_t offset, const char *what)
@@ -78,7 +80,18 @@ static int check_copy(struct shmbus_recording *recording, const struct format_he
     return 0;
 }
 
-/* Unpacks a block into `plain`; its frame's checksum is LZ4's to check. */
+/* LZ4 unpacks into memory of its own, and copies, where there is no room for as much as a block of
+ * that frame may have. */
+static uint64_t unpack_room(const struct format_head *head)
+{
+    static const uint64_t most[] = {65536, 262144, 1048576};
+    for (size_t i = 0; i < sizeof most / sizeof most[0]; i++)
+        if (head->plain_bytes <= most[i])
+            return most[i];
+    return head->plain_bytes;
+}
+
+/* Unpacks a block into `plain`. */
 static int unpack(struct shmbus_recording *recording, const struct format_head *head)
 {
     recording->block = 0;
@@ -86,18 +99,22 @@ static int unpack(struct shmbus_recording *recording, const struct format_head *
     if (result == 0)
         result = make_room(&recording->packed, &recording->packed_room, head->frame_bytes);
     if (result == 0)
-        result = make_room(&recording->plain, &recording->plain_room, head->plain_bytes);
+        result = make_room(&recording->plain, &recording->plain_room, unpack_room(head));
     if (result == 0)
         result = format_read(recording->file, recording->packed, head->frame_bytes, head->offset);
     if (result != 0)
         return result == -EBADMSG ? damaged(head->offset, "a block is cut") : result;
 
-    size_t plain = head->plain_bytes, packed = head->frame_bytes;
+    size_t plain = recording->plain_room, packed = head->frame_bytes;
     LZ4F_resetDecompressionContext(recording->unpacker);
-    size_t left = LZ4F_decompress(recording->unpacker, recording->plain, &plain, recording->packed,
-                                  &packed, NULL);
-    if (left != 0 || plain != head->plain_bytes || packed != head->frame_bytes)
+    /* What was checked packed need not be checked once more unpacked. */
+    static const LZ4F_decompressOptions_t checked = {.skipChecksums = 1};
+    if (format_frame_checksum(recording->packed, packed) != head->frame_checksum)
         return damaged(head->offset, "a block's checksum is wrong");
+    size_t left = LZ4F_decompress(recording->unpacker, recording->plain, &plain, recording->packed,
+                                  &packed, &checked);
+    if (left != 0 || plain != head->plain_bytes || packed != head->frame_bytes)
+        return damaged(head->offset, "a block is no LZ4 frame of that length");
     return 0;
 }
 
@@ -141,20 +158,6 @@ static int read_index(struct shmbus_recording *recording)
     return 0;
 }
 
-static int keep_head(struct shmbus_recording *recording, const struct format_head *head)
-{
-    const uint64_t count = recording->head_count;
-    if ((count & (count - 1)) == 0) {
-        const size_t room = count == 0 ? 1 : count * 2;
-        struct format_head *larger = realloc(recording->heads, room * sizeof *larger);
-        if (larger == NULL)
-            return format_failed(-ENOMEM, "no memory left for an index");
-        recording->heads = larger;
-    }
-    recording->heads[recording->head_count++] = *head;
-    return 0;
-}
-
 /* Goes from head to head, as far as all is whole. */
 static int scan(struct shmbus_recording *recording, uint64_t offset)
 {
@@ -175,7 +178,7 @@ static int scan(struct shmbus_recording *recording, uint64_t offset)
         if (result == -EBADMSG)
             break;
         if (result == 0)
-            result = keep_head(recording, &next.head);
+            result = format_keep_head(&recording->heads, &recording->head_count, &next.head);
         if (result != 0)
             return result;
         offset = frame + next.head.frame_bytes;
@@ -374,7 +377,9 @@ const struct shmbus_recording_info *shmbus_recording_info(const struct shmbus_re
 static int go_to(struct shmbus_recording *recording, uint64_t block)
 {
     recording->position = 0;
+    recording->passed = 0;
     if (block < recording->head_count) {
+        recording->least = recording->heads[block].first_sequence;
         int result = unpack(recording, &recording->heads[block]);
         if (result != 0)
             return result;
@@ -390,13 +395,15 @@ static int look_at(const struct shmbus_recording *recording, struct shmbus_recor
     const uint64_t left = head->plain_bytes - recording->position;
     struct format_record record;
     if (left == 0)
-        return 0;
+        return recording->passed == head->records
+                   ? 0
+                   : damaged(head->offset, "a block has another number of records");
     if (left < sizeof record)
         return damaged(head->offset, "a record is cut");
     memcpy(&record, recording->plain + recording->position, sizeof record);
     if (format_record_bytes(record.length) > left || record.count == 0 ||
         record.kind < SHMBUS_RECORD_MESSAGE || record.kind > SHMBUS_RECORD_ABORTED ||
-        record.sequence < head->first_sequence || record.sequence >= head->next_sequence ||
+        record.sequence < recording->least || record.sequence >= head->next_sequence ||
         record.count > head->next_sequence - record.sequence)
         return damaged(head->offset, "a record is none");
     *out_record = (struct shmbus_record){
@@ -426,11 +433,18 @@ static int peek(struct shmbus_recording *recording, struct shmbus_record *out_re
     return result;
 }
 
+static void go_past(struct shmbus_recording *recording, const struct shmbus_record *record)
+{
+    recording->position += format_record_bytes(record->length);
+    recording->least = record->sequence + record->count;
+    recording->passed++;
+}
+
 int shmbus_recording_next(struct shmbus_recording *recording, struct shmbus_record *out_record)
 {
     int result = peek(recording, out_record);
     if (result > 0)
-        recording->position += format_record_bytes(out_record->length);
+        go_past(recording, out_record);
     return result;
 }
 
@@ -449,7 +463,7 @@ int shmbus_recording_seek(struct shmbus_recording *recording, uint64_t sequence)
     while (result == 0 && (result = peek(recording, &record)) > 0) {
         if (record.sequence + record.count > sequence)
             return 0;
-        recording->position += format_record_bytes(record.length);
+        go_past(recording, &record);
         result = 0;
     }
     return result;
@@ -470,7 +484,7 @@ int shmbus_recording_seek_time(struct shmbus_recording *recording, int64_t recei
     while (result == 0 && (result = peek(recording, &record)) > 0) {
         if (record.receive_ns >= receive_ns)
             return 0;
-        recording->position += format_record_bytes(record.length);
+        go_past(recording, &record);
         result = 0;
     }
     return result;

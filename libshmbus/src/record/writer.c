@@ -5,7 +5,8 @@
  * free. Both counts are under the mutex; the caller takes it once a block. Whatever fails in the
  * writing thread is kept, and the file is cut back to its last whole block.
  */
-#include "record/format.h"
+#include "record/block.h"
+#include "record/outline.h"
 #include "record/reader.h"
 
 #include <errno.h>
@@ -26,12 +27,6 @@
 #define QUEUE_MOST    4096
 #define SECOND_NS     1000000000
 
-struct block {
-    char *plain;
-    size_t room;
-    struct format_head head; /* what is in it so far */
-};
-
 struct shmbus_recorder {
     int file;
     pthread_t thread;
@@ -42,6 +37,7 @@ struct shmbus_recorder {
     struct block *filling; /* NULL: all wait for the disk */
     uint64_t records;
     uint64_t next_sequence;
+    uint64_t handed_sequence; /* after the last one that was handed over */
     /* Under the mutex: */
     pthread_mutex_t mutex;
     pthread_cond_t work; /* for the writing thread */
@@ -59,44 +55,51 @@ struct shmbus_recorder {
     int64_t latest_receive_ns;
     int64_t synced_ns; /* when it was last forced to the disk */
     int unsynced;      /* something was written since */
+    LZ4F_cctx *packer;
     char *packed;
     size_t packed_room;
 };
 
-static int64_t now_ns(clockid_t clock)
+/* ---- the writing thread ---- */
+
+/* How a block is packed: as one of LZ4's blocks, if it is no larger than these may be. */
+static LZ4F_preferences_t how_to_pack(const struct shmbus_recorder *recorder, uint64_t bytes)
 {
-    struct timespec now;
-    clock_gettime(clock, &now);
-    return (int64_t)now.tv_sec * SECOND_NS + now.tv_nsec;
+    return (LZ4F_preferences_t){
+        .frameInfo = {.blockSizeID = bytes <= 65536     ? LZ4F_max64KB
+                                     : bytes <= 262144  ? LZ4F_max256KB
+                                     : bytes <= 1048576 ? LZ4F_max1MB
+                                                        : LZ4F_max4MB,
+                      .blockMode = LZ4F_blockIndependent,
+                      .contentChecksumFlag = LZ4F_contentChecksumEnabled,
+                      .contentSize = bytes},
+        .compressionLevel = recorder->options.level,
+        .autoFlush = 1,
+    };
 }
 
-/* ---- the writing thread
- * ------------------------------------------------------------------------*/
-
-static int keep_head(struct shmbus_recorder *recorder, const struct format_head *head)
+/* One frame of a block, at out. Returns its bytes, or an error of LZ4's. */
+static size_t pack_frame(struct shmbus_recorder *recorder, const struct block *block, char *out,
+                         size_t room)
 {
-    const uint64_t count = recorder->head_count;
-    if ((count & (count - 1)) == 0) {
-        const size_t room = count == 0 ? 1 : count * 2;
-        struct format_head *larger = realloc(recorder->heads, room * sizeof *larger);
-        if (larger == NULL)
-            return -ENOMEM;
-        recorder->heads = larger;
-    }
-    recorder->heads[recorder->head_count++] = *head;
-    return 0;
+    static const LZ4F_compressOptions_t stable = {.stableSrc = 1};
+    const LZ4F_preferences_t how = how_to_pack(recorder, block->head.plain_bytes);
+    size_t used = LZ4F_compressBegin(recorder->packer, out, room, &how);
+    size_t more = used;
+    if (!LZ4F_isError(more))
+        more = LZ4F_compressUpdate(recorder->packer, out + used, room - used, block->plain,
+                                   block->head.plain_bytes, &stable);
+    if (LZ4F_isError(more))
+        return more;
+    used += more;
+    more = LZ4F_compressEnd(recorder->packer, out + used, room - used, &stable);
+    return LZ4F_isError(more) ? more : used + more;
 }
 
 /* Compresses a block behind its head, so that both are one write. */
 static int pack(struct shmbus_recorder *recorder, struct block *block, size_t *out_bytes)
 {
-    const LZ4F_preferences_t how = {
-        .frameInfo = {.blockSizeID = LZ4F_max4MB,
-                      .contentChecksumFlag = LZ4F_contentChecksumEnabled,
-                      .blockChecksumFlag = LZ4F_blockChecksumEnabled,
-                      .contentSize = block->head.plain_bytes},
-        .compressionLevel = recorder->options.level,
-    };
+    const LZ4F_preferences_t how = how_to_pack(recorder, block->head.plain_bytes);
     const size_t before = sizeof(struct format_skip) + sizeof(struct format_head);
     const size_t room = before + LZ4F_compressFrameBound(block->head.plain_bytes, &how);
     if (room > recorder->packed_room) {
@@ -106,8 +109,7 @@ static int pack(struct shmbus_recorder *recorder, struct block *block, size_t *o
         if (recorder->packed == NULL)
             return -ENOMEM;
     }
-    size_t bytes = LZ4F_compressFrame(recorder->packed + before, room - before, block->plain,
-                                      block->head.plain_bytes, &how);
+    size_t bytes = pack_frame(recorder, block, recorder->packed + before, room - before);
     if (LZ4F_isError(bytes))
         return -ENOMEM;
     const struct format_skip skip = {.magic = FORMAT_HEAD, .bytes = sizeof(struct format_head)};
@@ -116,6 +118,7 @@ static int pack(struct shmbus_recorder *recorder, struct block *block, size_t *o
         head->last_receive_ns = recorder->latest_receive_ns;
     head->offset = recorder->end + before;
     head->frame_bytes = bytes;
+    head->frame_checksum = format_frame_checksum(recorder->packed + before, bytes);
     head->checksum = format_own_checksum(head, sizeof *head);
     memcpy(recorder->packed, &skip, sizeof skip);
     memcpy(recorder->packed + sizeof skip, head, sizeof *head);
@@ -126,7 +129,7 @@ static int pack(struct shmbus_recorder *recorder, struct block *block, size_t *o
 static int sync_file(struct shmbus_recorder *recorder)
 {
     recorder->unsynced = 0;
-    recorder->synced_ns = now_ns(CLOCK_MONOTONIC);
+    recorder->synced_ns = format_now_ns(CLOCK_MONOTONIC);
     return fdatasync(recorder->file) == 0 ? 0 : -errno;
 }
 
@@ -137,7 +140,7 @@ static int write_block(struct shmbus_recorder *recorder, struct block *block)
     if (result == 0)
         result = format_write(recorder->file, recorder->packed, bytes, recorder->end);
     if (result == 0)
-        result = keep_head(recorder, &block->head);
+        result = format_keep_head(&recorder->heads, &recorder->head_count, &block->head);
     if (result != 0) {
         /* What is cut would be found out by its checksum; without it the file is smaller. */
         int cut = ftruncate(recorder->file, (off_t)recorder->end);
@@ -153,7 +156,7 @@ static int write_block(struct shmbus_recorder *recorder, struct block *block)
 static int is_sync_due(const struct shmbus_recorder *recorder)
 {
     return recorder->options.sync == SHMBUS_RECORD_SYNC_TIME && recorder->unsynced &&
-           now_ns(CLOCK_MONOTONIC) - recorder->synced_ns >= recorder->options.sync_ns;
+           format_now_ns(CLOCK_MONOTONIC) - recorder->synced_ns >= recorder->options.sync_ns;
 }
 
 /* Waits for a block, or until it is time to force the disk. Called with the mutex. */
@@ -199,8 +202,7 @@ static void *write_blocks(void *context)
     return NULL;
 }
 
-/* ---- opening
- * -----------------------------------------------------------------------------------*/
+/* ---- opening ---- */
 
 static int check_options(const struct shmbus_recorder_options *options)
 {
@@ -217,85 +219,9 @@ static int check_options(const struct shmbus_recorder_options *options)
     if (options->sync > SHMBUS_RECORD_SYNC_TIME || options->sync_ns < 0 ||
         (options->sync == SHMBUS_RECORD_SYNC_TIME && options->sync_ns == 0))
         return format_failed(-EINVAL, "sync or sync_ns is out of range");
-    if ((options->flags & ~SHMBUS_RECORD_APPEND) != 0 || options->level > 12)
+    if ((options->flags & ~(SHMBUS_RECORD_APPEND | SHMBUS_RECORD_ASK)) != 0 || options->level > 12)
         return format_failed(-EINVAL, "flags or level is out of range");
     return 0;
-}
-
-static void read_boot_id(char out[40])
-{
-    memset(out, 0, 40);
-    int file = open("/proc/sys/kernel/random/boot_id", O_RDONLY | O_CLOEXEC);
-    if (file >= 0) {
-        ssize_t count = read(file, out, 36);
-        if (count != 36)
-            memset(out, 0, 40);
-        close(file);
-    }
-}
-
-/* Adds a type and its strings to a header. */
-static size_t put_type(char *at, const struct shmbus_type *type)
-{
-    const char *fields = type->fields != NULL ? type->fields : "";
-    const struct format_type head = {.type = type->type,
-                                     .name_bytes = (uint16_t)(strlen(type->name) + 1),
-                                     .bytes = type->bytes,
-                                     .fields_bytes = (uint32_t)strlen(fields) + 1};
-    memcpy(at, &head, sizeof head);
-    memcpy(at + sizeof head, type->name, head.name_bytes);
-    memcpy(at + sizeof head + head.name_bytes, fields, head.fields_bytes);
-    return sizeof head + head.name_bytes + head.fields_bytes;
-}
-
-static int write_header(struct shmbus_recorder *recorder)
-{
-    const struct shmbus_bus_options *bus = recorder->options.bus;
-    if (bus == NULL || recorder->options.bus_name == NULL ||
-        strlen(recorder->options.bus_name) > SHMBUS_NAME_MAX ||
-        bus->class_count > SHMBUS_CLASSES_MAX || bus->type_count > SHMBUS_TYPES_MAX)
-        return format_failed(-EINVAL, "the bus is not given, or out of range");
-    char *content = calloc(1, FORMAT_HEADER_MAX);
-    if (content == NULL)
-        return format_failed(-ENOMEM, "no memory left for a header");
-    struct format_header header = {
-        .magic = FORMAT_MAGIC,
-        .version = FORMAT_VERSION,
-        .type_count = bus->type_count,
-        .bus_created_ns = recorder->options.bus_created_ns,
-        .begun_real_ns = now_ns(CLOCK_REALTIME),
-        .begun_ns = now_ns(CLOCK_MONOTONIC),
-        .capacity = bus->capacity,
-        .first_sequence = bus->first_sequence,
-        .next_sequence = recorder->options.next_sequence,
-        .history = bus->history,
-        .stall_ns = bus->stall_ns,
-        .slot_bytes = bus->slot_bytes,
-        .max_consumers = bus->max_consumers,
-        .max_producers = bus->max_producers,
-        .flags = bus->flags,
-        .class_count = bus->class_count,
-    };
-    for (uint32_t i = 0; i < bus->class_count; i++) {
-        header.classes[i].slab_bytes = bus->classes[i].slab_bytes;
-        header.classes[i].slab_count = bus->classes[i].slab_count;
-    }
-    memcpy(header.bus_name, recorder->options.bus_name, strlen(recorder->options.bus_name));
-    read_boot_id(header.boot_id);
-    struct format_skip skip = {.magic = FORMAT_HEADER};
-    size_t bytes = sizeof skip + sizeof header;
-    for (uint32_t i = 0; i < bus->type_count; i++)
-        bytes += put_type(content + bytes, &bus->types[i]);
-    skip.bytes = (uint32_t)(bytes - sizeof skip);
-    memcpy(content, &skip, sizeof skip);
-    memcpy(content + sizeof skip, &header, sizeof header);
-    header.checksum = format_checksum(content + sizeof skip, skip.bytes);
-    memcpy(content + sizeof skip, &header, sizeof header);
-    int result = format_write(recorder->file, content, bytes, 0);
-    free(content);
-    recorder->end = bytes;
-    recorder->next_sequence = header.next_sequence;
-    return result == 0 ? 0 : format_failed(result, "%s", strerror(-result));
 }
 
 /* Takes the heads of what is there, and cuts off what is behind the last whole block. */
@@ -308,13 +234,13 @@ static int go_on(struct shmbus_recorder *recorder)
         return result;
     const struct format_head *heads = reader_heads(recording, &count, &recorder->end);
     for (uint64_t i = 0; i < count && result == 0; i++)
-        result = keep_head(recorder, &heads[i]);
+        result = format_keep_head(&recorder->heads, &recorder->head_count, &heads[i]);
     if (count > 0)
         recorder->latest_receive_ns = heads[count - 1].last_receive_ns;
     recorder->next_sequence = shmbus_recording_info(recording)->next_sequence;
     shmbus_recording_close(recording);
     if (result != 0)
-        return format_failed(result, "no memory left for an index");
+        return result;
     return ftruncate(recorder->file, (off_t)recorder->end) == 0
                ? 0
                : format_failed(-errno, "%s", strerror(errno));
@@ -346,6 +272,7 @@ static void free_all(struct shmbus_recorder *recorder)
     free(recorder->blocks);
     free(recorder->heads);
     free(recorder->packed);
+    LZ4F_freeCompressionContext(recorder->packer);
     free(recorder);
 }
 
@@ -359,7 +286,7 @@ static int start_thread(struct shmbus_recorder *recorder)
     pthread_cond_init(&recorder->room, &attributes);
     pthread_condattr_destroy(&attributes);
     recorder->file_bytes = recorder->end;
-    recorder->synced_ns = now_ns(CLOCK_MONOTONIC);
+    recorder->synced_ns = format_now_ns(CLOCK_MONOTONIC);
     int error = pthread_create(&recorder->thread, NULL, write_blocks, recorder);
     return error == 0 ? 0 : format_failed(-error, "no thread: %s", strerror(error));
 }
@@ -380,7 +307,13 @@ static int open_file(struct shmbus_recorder *recorder, const char *path, int *ou
         return format_failed(-errno, "%s", strerror(errno));
     if (flock(recorder->file, LOCK_EX | LOCK_NB) != 0)
         return format_failed(-EBUSY, "another recorder writes it");
-    return *out_is_new ? write_header(recorder) : go_on(recorder);
+    if (!*out_is_new)
+        return go_on(recorder);
+    recorder->next_sequence = recorder->options.next_sequence;
+    int result = outline_write_header(recorder->file, &recorder->options, &recorder->end);
+    return result == 0 && recorder->options.sync != SHMBUS_RECORD_SYNC_NONE
+               ? outline_sync_name(path)
+               : result;
 }
 
 int shmbus_recorder_open(const char *path, const struct shmbus_recorder_options *options,
@@ -396,6 +329,8 @@ int shmbus_recorder_open(const char *path, const struct shmbus_recorder_options 
     recorder->file = -1;
     recorder->options = *options;
     result = make_blocks(recorder);
+    if (result == 0 && LZ4F_isError(LZ4F_createCompressionContext(&recorder->packer, LZ4F_VERSION)))
+        result = format_failed(-ENOMEM, "no memory left for packing");
     if (result == 0)
         result = open_file(recorder, path, &is_new);
     if (result == 0)
@@ -406,12 +341,12 @@ int shmbus_recorder_open(const char *path, const struct shmbus_recorder_options 
         free_all(recorder);
         return result;
     }
+    recorder->handed_sequence = recorder->next_sequence;
     *out_recorder = recorder;
     return 0;
 }
 
-/* ---- the caller's thread
- * -----------------------------------------------------------------------*/
+/* ---- the caller's thread ---- */
 
 static int told(int error)
 {
@@ -423,6 +358,7 @@ static int turn(struct shmbus_recorder *recorder, int hand_over)
 {
     pthread_mutex_lock(&recorder->mutex);
     if (hand_over && recorder->filling != NULL && recorder->filling->head.records > 0) {
+        recorder->handed_sequence = recorder->filling->head.next_sequence;
         recorder->filled++;
         recorder->filling = NULL;
         pthread_cond_signal(&recorder->work);
@@ -436,49 +372,6 @@ static int turn(struct shmbus_recorder *recorder, int hand_over)
     if (error == 0 && recorder->filling == NULL)
         return format_failed(-EAGAIN, "all blocks wait for the disk");
     return told(error);
-}
-
-static int make_room(struct block *block, uint64_t bytes)
-{
-    if (bytes <= block->room)
-        return 0;
-    char *larger = realloc(block->plain, bytes);
-    if (larger == NULL)
-        return format_failed(-ENOMEM, "no memory left for a record");
-    block->plain = larger;
-    block->room = bytes;
-    return 0;
-}
-
-static void add(struct block *block, const struct shmbus_record *record)
-{
-    struct format_head *head = &block->head;
-    char *at = block->plain + head->plain_bytes;
-    const uint64_t bytes = format_record_bytes(record->length);
-    const struct format_record entry = {
-        .length = record->length,
-        .kind = record->kind,
-        .sequence = record->sequence,
-        .count = record->count,
-        .publish_ns = record->publish_ns,
-        .receive_ns = record->receive_ns,
-        .type = record->type,
-        .flags = record->flags,
-    };
-    memset(at + bytes - FORMAT_ALIGN, 0, FORMAT_ALIGN);
-    memcpy(at, &entry, sizeof entry);
-    if (record->length > 0)
-        memcpy(at + sizeof entry, record->data, record->length);
-    if (head->records == 0) {
-        head->first_sequence = record->sequence;
-        head->first_receive_ns = record->receive_ns;
-        head->last_receive_ns = record->receive_ns;
-    }
-    if (record->receive_ns > head->last_receive_ns)
-        head->last_receive_ns = record->receive_ns;
-    head->next_sequence = record->sequence + record->count;
-    head->plain_bytes += bytes;
-    head->records++;
 }
 
 int shmbus_recorder_put(struct shmbus_recorder *recorder, const struct shmbus_record *record)
@@ -498,12 +391,14 @@ int shmbus_recorder_put(struct shmbus_recorder *recorder, const struct shmbus_re
         result = turn(recorder, 0);
     else if (filling->head.records > 0 &&
              filling->head.plain_bytes + bytes > recorder->options.block_bytes)
-        result = turn(recorder, 1);
+        result = recorder->options.flags & SHMBUS_RECORD_ASK
+                     ? format_failed(-ENOBUFS, "the block is full (flush it)")
+                     : turn(recorder, 1);
     if (result == 0)
-        result = make_room(recorder->filling, recorder->filling->head.plain_bytes + bytes);
+        result = block_make_room(recorder->filling, recorder->filling->head.plain_bytes + bytes);
     if (result != 0)
         return result;
-    add(recorder->filling, record);
+    block_add(recorder->filling, record);
     recorder->next_sequence = record->sequence + record->count;
     recorder->records++;
     return 0;
@@ -511,7 +406,7 @@ int shmbus_recorder_put(struct shmbus_recorder *recorder, const struct shmbus_re
 
 int shmbus_recorder_wait(struct shmbus_recorder *recorder, int64_t timeout_ns)
 {
-    const int64_t until_ns = now_ns(CLOCK_MONOTONIC) + timeout_ns;
+    const int64_t until_ns = format_now_ns(CLOCK_MONOTONIC) + timeout_ns;
     const struct timespec until = {.tv_sec = until_ns / SECOND_NS, .tv_nsec = until_ns % SECOND_NS};
     int waited = 0;
     pthread_mutex_lock(&recorder->mutex);
@@ -530,6 +425,18 @@ int shmbus_recorder_flush(struct shmbus_recorder *recorder)
     return turn(recorder, 1);
 }
 
+int shmbus_recorder_drop(struct shmbus_recorder *recorder, uint64_t sequence)
+{
+    struct block *block = recorder->filling;
+    if (block == NULL || recorder->next_sequence <= sequence)
+        return 0;
+    const uint64_t dropped = block_cut(block, sequence);
+    recorder->records -= dropped;
+    recorder->next_sequence =
+        block->head.records > 0 ? block->head.next_sequence : recorder->handed_sequence;
+    return (int)dropped;
+}
+
 void shmbus_recorder_stats(struct shmbus_recorder *recorder,
                            struct shmbus_recorder_stats *out_stats)
 {
@@ -542,39 +449,6 @@ void shmbus_recorder_stats(struct shmbus_recorder *recorder,
         .queued_blocks = recorder->filled - recorder->written,
     };
     pthread_mutex_unlock(&recorder->mutex);
-}
-
-/* The index and the footer behind it, in one write. */
-static int write_index(struct shmbus_recorder *recorder)
-{
-    const size_t heads = recorder->head_count * sizeof(struct format_head);
-    const struct format_skip skips[2] = {
-        {.magic = FORMAT_INDEX, .bytes = (uint32_t)heads},
-        {.magic = FORMAT_FOOTER, .bytes = sizeof(struct format_footer)},
-    };
-    struct format_footer footer = {
-        .magic = FORMAT_MAGIC,
-        .index_offset = recorder->end,
-        .blocks = recorder->head_count,
-        .index_checksum = format_checksum(recorder->heads, heads),
-    };
-    const size_t bytes = sizeof skips + heads + sizeof footer;
-    char *all = malloc(bytes);
-    if (all == NULL)
-        return -ENOMEM;
-    footer.checksum = format_own_checksum(&footer, sizeof footer);
-    memcpy(all, &skips[0], sizeof skips[0]);
-    if (heads > 0)
-        memcpy(all + sizeof skips[0], recorder->heads, heads);
-    memcpy(all + sizeof skips[0] + heads, &skips[1], sizeof skips[1]);
-    memcpy(all + sizeof skips + heads, &footer, sizeof footer);
-    int result = format_write(recorder->file, all, bytes, recorder->end);
-    free(all);
-    if (result != 0) {
-        int cut = ftruncate(recorder->file, (off_t)recorder->end);
-        (void)cut;
-    }
-    return result;
 }
 
 int shmbus_recorder_close(struct shmbus_recorder *recorder)
@@ -590,7 +464,8 @@ int shmbus_recorder_close(struct shmbus_recorder *recorder)
     pthread_join(recorder->thread, NULL);
     int result = recorder->error;
     if (result == 0)
-        result = write_index(recorder);
+        result = outline_write_index(recorder->file, recorder->heads, recorder->head_count,
+                                     recorder->end);
     if (result == 0 && recorder->options.sync != SHMBUS_RECORD_SYNC_NONE)
         result = sync_file(recorder);
     pthread_mutex_destroy(&recorder->mutex);
