@@ -140,11 +140,12 @@ SHMBUS_API int shmbus_recorder_open(const char *path, const struct shmbus_record
  * @param record    the record: its sequence is not below the one after the last record.
  *
  * Returns: 0.
- * Errors: -EAGAIN the queue is full, nothing was taken; -ENOBUFS with SHMBUS_RECORD_ASK, the block
- *         is full, nothing was taken: once what is in it is known to be true,
- * shmbus_recorder_flush() hands it over; -EINVAL a record that is none, or before the last one;
- * else what failed in writing, from then on each time: what was written before is a whole
- * recording. Ownership: the payload stays the caller's. Threads: the one that owns the recorder.
+ * Errors: -EAGAIN the queue is full, nothing was taken; -ENOBUFS with SHMBUS_RECORD_ASK the block
+ *         is full, nothing was taken: flush hands it over, once what is in it is known to be true;
+ *         -EINVAL a record that is none, or before the last one; else what failed in writing, from
+ *         then on each time: what was written before is a whole recording.
+ * Ownership: the payload stays the caller's.
+ * Threads: the one that owns the recorder.
  * Blocks: never for the disk; allocates only for a record that is longer than a block.
  */
 SHMBUS_API int shmbus_recorder_put(struct shmbus_recorder *recorder,
