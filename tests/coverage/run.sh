@@ -3,7 +3,7 @@
 # rig: builds for itself
 # Measures which lines of libshmbus/src the tests run, but for the rigs that single-step, count
 # system calls or build for themselves: 95 % of the lines and 85 % of the branches are the least.
-# The whole report is in build/coverage/coverage.txt, the lines one by one in .../coverage/.
+# What is not covered is listed with its reason: explain.py. The whole report is in build/coverage/coverage.txt, the lines one by one in .../coverage/.
 set -euo pipefail
 cd "$(dirname "${BASH_SOURCE[0]}")/../.."
 
@@ -41,6 +41,7 @@ check()
         status=1
     fi
 }
+python3 tests/coverage/explain.py $build/coverage.txt || status=1
 check lines $least_lines
 check branches $least_branches
 exit $status
