@@ -18,6 +18,8 @@ limit_s=${SHMBUS_GENMC_SECONDS:-1800}
 # Copies of structs as the checker can read them.
 copy='call void @llvm\.memcpy\.p0i8\.p0i8\.i64\(i8\* align 8 (%[^,]+), i8\* align 8 (%[^,]+), i64'
 copy_words="s/$copy (32|40), i1 false\)/call void @checker_copy_words(i8* \\1, i8* \\2, i64 \\3)/"
+# A claim, which has words of several sizes, is left to the checker to take apart.
+copy_words="/= bitcast %struct\.shmbus_claim\*/,/llvm\.memcpy/b; $copy_words"
 copy_slab="s/$copy 24, i1 false\)/call void @checker_copy_slab(i8* \\1, i8* \\2)/"
 
 # check NAME SRC MODEL: explores a model over these sources; what the checker says.
