@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <stdio.h>
 
 #define BUS      "spliced"
 #define CAPACITY 1024
@@ -123,6 +124,50 @@ START_TEST(full_speed)
 }
 END_TEST
 
+#define BEFORE UINT64_C(1000) /* what was recorded */
+
+static void *publish_rest(void *producer)
+{
+    publish(producer, BEFORE, MESSAGES);
+    return NULL;
+}
+
+/* Nobody holds the producer up (a required one once it has joined), who laps the splice: each
+ * sequence comes once all the same, as what it was or as lost. */
+START_TEST(nobody_waits)
+{
+    struct shmbus_producer *producer = make_bus();
+    const char *path = file_path("free");
+    uint64_t next = 0, messages = 0, lost = 0;
+    pthread_t thread;
+    record_file(path, created_ns(), 0, BEFORE);
+    publish(producer, 0, BEFORE);
+    ck_assert_int_eq(pthread_create(&thread, NULL, publish_rest, producer), 0);
+    struct shmbus_splice *splice = open_splice(&path, 1, (uint32_t)_i);
+    while (next < MESSAGES) {
+        struct shmbus_record record;
+        int result = shmbus_splice_next(splice, &record);
+        if (result == 0) {
+            ck_assert_int_eq(shmbus_splice_wait(splice, GUARD_NS), 0);
+            continue;
+        }
+        ck_assert_msg(result == 1, "%d: %s", result, shmbus_record_error_text());
+        ck_assert_uint_eq(record.sequence, next);
+        ck_assert(record.kind == SHMBUS_RECORD_LOST || file_is(&record));
+        *(record.kind == SHMBUS_RECORD_LOST ? &lost : &messages) += record.count;
+        next += record.count;
+    }
+    ck_assert_uint_eq(next, MESSAGES);
+    ck_assert_uint_eq(messages + lost, MESSAGES);
+    ck_assert_uint_ge(messages, BEFORE + CAPACITY / 4);
+    printf("nobody_waits %d: %llu read, %llu lost\n", _i, (unsigned long long)messages,
+           (unsigned long long)lost);
+    pthread_join(thread, NULL);
+    shmbus_producer_close(producer);
+    shmbus_splice_close(splice);
+}
+END_TEST
+
 static uint64_t oldest(void)
 {
     struct shmbus_snapshot *snapshot = support_look(BUS);
@@ -215,6 +260,7 @@ int main(void)
     Suite *suite = suite_create("splice");
     TCase *tcase = support_case(suite, "splice", 60);
     tcase_add_test(tcase, full_speed);
+    tcase_add_loop_test(tcase, nobody_waits, SHMBUS_OPTIONAL, SHMBUS_OBSERVER + 1);
     tcase_add_loop_test(tcase, exact_gap, SHMBUS_OPTIONAL, SHMBUS_OBSERVER + 1);
     tcase_add_test(tcase, file_grows);
     tcase_add_test(tcase, several_files);
