@@ -59,7 +59,7 @@ int record_file_turn(struct record_file *file, uint64_t sequence);
  */
 int record_file_put(struct record_file *file, const struct shmbus_record *record);
 
-/* Takes back what the consumer did not read in time, and says so. Returns how many records. */
+/* Takes back what the consumer did not read in time, and says so. Returns how many messages. */
 uint64_t record_file_drop(struct record_file *file);
 
 /* Hands over what there is, so that it is soon in the file. */

@@ -110,6 +110,28 @@ START_TEST(what_is_not_handed_over_is_taken_back)
 }
 END_TEST
 
+/* Ranges are records too, and no messages: who counts messages subtracts what it counted. */
+START_TEST(ranges_are_no_messages)
+{
+    const char *path = file_path("ranges");
+    struct shmbus_recorder *recorder = begin(path, 0);
+    struct shmbus_record range = {.kind = SHMBUS_RECORD_LOST, .sequence = 2, .count = 5};
+    struct shmbus_recorder_stats stats;
+    ck_assert_int_eq(put(recorder, 0), 0);
+    ck_assert_int_eq(put(recorder, 1), 0);
+    ck_assert_int_eq(shmbus_recorder_put(recorder, &range), 0);
+    ck_assert_int_eq(put(recorder, 7), 0);
+    ck_assert_int_eq(shmbus_recorder_drop(recorder, 2), 1);
+    shmbus_recorder_stats(recorder, &stats);
+    ck_assert_uint_eq(stats.records, 2);
+    ck_assert_uint_eq(stats.next_sequence, 2);
+    range.sequence = 2;
+    ck_assert_int_eq(shmbus_recorder_put(recorder, &range), 0);
+    ck_assert_int_eq(shmbus_recorder_drop(recorder, 2), 0);
+    expect(recorder, path, 0, 2);
+}
+END_TEST
+
 START_TEST(all_is_taken_back)
 {
     const char *path = file_path("nothing");
@@ -129,6 +151,7 @@ int main(void)
     TCase *tcase = support_case(suite, "ask", 60);
     tcase_add_test(tcase, a_full_block_waits_to_be_flushed);
     tcase_add_test(tcase, what_is_not_handed_over_is_taken_back);
+    tcase_add_test(tcase, ranges_are_no_messages);
     tcase_add_test(tcase, all_is_taken_back);
     return support_run(suite);
 }

@@ -185,7 +185,7 @@ SHMBUS_API int shmbus_recorder_flush(struct shmbus_recorder *recorder);
  * @param recorder  the recorder.
  * @param sequence  the first one that is taken back.
  *
- * Returns: how many records were dropped; what was handed over before stays.
+ * Returns: how many messages were dropped; what was handed over before stays.
  * Errors: none.
  * Ownership: none.
  * Threads: the one that owns the recorder.

@@ -234,7 +234,7 @@ int unhold_slab(struct shmbus_consumer *consumer, uint64_t slab);
  * meanwhile, and the slab was another message's. */
 int hold_end(struct shmbus_consumer *consumer, uint64_t slab, uint64_t handle);
 
-/* Is the slab of this handle one that is held, and the hold is not there or was not all the time?
- */
+/* Is the slab of this handle one that is held, whose hold is not there or was not all the time? */
 int holds_lost(const struct shmbus_consumer *consumer, uint64_t handle);
+
 #endif

@@ -55,15 +55,18 @@ void block_add(struct block *block, const struct shmbus_record *record)
 
 uint64_t block_cut(struct block *block, uint64_t sequence)
 {
-    const uint64_t records = block->head.records;
-    struct format_head kept = {0};
-    struct format_record record;
-    while (kept.records < records) {
-        memcpy(&record, block->plain + kept.plain_bytes, sizeof record);
-        if (record.sequence >= sequence)
-            break;
-        count_record(&kept, &record);
+    const struct format_head all = block->head;
+    struct format_head *kept = &block->head;
+    uint64_t messages = 0;
+    memset(kept, 0, sizeof *kept);
+    for (uint64_t at = 0; at < all.plain_bytes;) {
+        struct format_record record;
+        memcpy(&record, block->plain + at, sizeof record);
+        if (record.sequence < sequence)
+            count_record(kept, &record);
+        else
+            messages += record.kind == SHMBUS_RECORD_MESSAGE;
+        at += format_record_bytes(record.length);
     }
-    block->head = kept;
-    return records - kept.records;
+    return messages;
 }

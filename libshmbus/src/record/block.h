@@ -19,7 +19,7 @@ int block_make_room(struct block *block, uint64_t bytes);
 /* Copies a record behind the others; there is room. */
 void block_add(struct block *block, const struct shmbus_record *record);
 
-/* Takes out the records from a sequence on. Returns how many. */
+/* Takes out the records from a sequence on. Returns how many of them are messages. */
 uint64_t block_cut(struct block *block, uint64_t sequence);
 
 #endif

@@ -430,11 +430,12 @@ int shmbus_recorder_drop(struct shmbus_recorder *recorder, uint64_t sequence)
     struct block *block = recorder->filling;
     if (block == NULL || recorder->next_sequence <= sequence)
         return 0;
-    const uint64_t dropped = block_cut(block, sequence);
-    recorder->records -= dropped;
+    const uint64_t records = block->head.records;
+    const uint64_t messages = block_cut(block, sequence);
+    recorder->records -= records - block->head.records;
     recorder->next_sequence =
         block->head.records > 0 ? block->head.next_sequence : recorder->handed_sequence;
-    return (int)dropped;
+    return (int)messages;
 }
 
 void shmbus_recorder_stats(struct shmbus_recorder *recorder,
